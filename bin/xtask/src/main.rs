@@ -1,0 +1,3 @@
+//! Build, test and bench helper.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Bit streams and chunk encodings of the Prometheus TSDB, checksums.

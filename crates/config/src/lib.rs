@@ -1,0 +1,1 @@
+//! One flag table for flags, YAML, help and reference.

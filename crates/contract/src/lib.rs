@@ -1,0 +1,19 @@
+//! Where roles meet: object-safe traits, and the plain data that crosses them.
+//!
+//! Roles never import each other. In one process the node hands a role the local
+//! implementation of a contract; spread over machines it hands the remote one. Each contract
+//! says what it refuses to do.
+//!
+//! | module | contract | local implementation |
+//! |---|---|---|
+//! | [`append`] | take one remote-write request | distributor |
+//! | [`log`] | keep records durably and in order | log |
+//! | [`applied`] | tell what a consumed record's content was refused for | ingester |
+//! | [`source`] | give back series, labels and metadata | ingester, querier's merge |
+//! | [`clock`] | tell the time | kit |
+
+pub mod append;
+pub mod applied;
+pub mod clock;
+pub mod log;
+pub mod source;

@@ -1,0 +1,1 @@
+//! Write road: validate, limit, shard, append to the ingest log.

@@ -1,0 +1,1 @@
+//! Recent samples of a partition: series, postings, chunks, readers.

@@ -1,0 +1,1 @@
+//! Accept loop, tenant extraction, limits, drain, error bodies.

@@ -1,0 +1,1 @@
+//! Consumes log partitions into heads, answers for recent data.

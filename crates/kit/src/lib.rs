@@ -1,0 +1,1 @@
+//! Service lifecycle, CPU pool, memory ledger, metrics registry, logging.

@@ -1,0 +1,1 @@
+//! Per-tenant limits and rate limiters.

@@ -1,0 +1,1 @@
+//! Embedded ingest log: segments, group commit, torn-tail repair.

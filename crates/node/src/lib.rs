@@ -1,0 +1,1 @@
+//! Wires roles from configuration.

@@ -1,0 +1,4 @@
+//! PromQL text to syntax tree and back.
+
+pub mod ast;
+pub mod function;

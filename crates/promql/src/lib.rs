@@ -1,0 +1,5 @@
+//! PromQL evaluation over any [`SeriesSource`](norn_contract::source::SeriesSource).
+//!
+//! Knows no storage, HTTP or tenant.
+
+pub mod value;

@@ -1,0 +1,1 @@
+//! Remote-write decoders, ingest-log records, content encodings with caps.
