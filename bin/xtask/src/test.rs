@@ -1,0 +1,129 @@
+//! `cargo xtask test`: parts in order, each with a time budget; the slowest are listed at the end.
+//!
+//! A part whose component can not be had is NOT RUN: it is named with the way to get it, and
+//! fails the command where `CI=true`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{components, run, tidy};
+
+struct Part {
+    name: &'static str,
+    /// How long it may take on two cores from a clean clone.
+    budget: Duration,
+    /// Components it can not run without.
+    needs: &'static [&'static str],
+    /// Whether it belongs to `--full` alone.
+    full: bool,
+    run: fn() -> Result<()>,
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+const PARTS: &[Part] = &[
+    Part { name: "tidy", budget: minutes(5), needs: &[], full: false, run: tidy::run },
+    Part { name: "unit", budget: minutes(8), needs: &[], full: false, run: unit },
+    Part { name: "fuzz", budget: minutes(5), needs: &[], full: false, run: fuzz },
+    Part { name: "release build", budget: minutes(7), needs: &[], full: false, run: release },
+    Part {
+        name: "integration",
+        budget: minutes(8),
+        needs: &["prometheus", "node_exporter"],
+        full: false,
+        run: integration,
+    },
+    Part { name: "fuzz, long", budget: minutes(40), needs: &[], full: true, run: fuzz_long },
+];
+
+/// Runs the parts; the error names the first that failed.
+pub fn run(args: &[String]) -> Result<()> {
+    let full = match args {
+        [] => false,
+        [flag] if flag == "--full" => true,
+        _ => bail!("usage: cargo xtask test [--full]"),
+    };
+    require_system_tools()?;
+    let mut report = Vec::new();
+    let mut not_run = Vec::new();
+    for part in PARTS.iter().filter(|p| full || !p.full) {
+        let missing: Vec<String> = part
+            .needs
+            .iter()
+            .filter_map(|name| components::ensure(name).err().map(|e| format!("{e:#}")))
+            .collect();
+        if !missing.is_empty() {
+            not_run.push(format!("{}: {}", part.name, missing.join("; ")));
+            continue;
+        }
+        println!("\n=== {} (budget {} min)", part.name, part.budget.as_secs() / 60);
+        let start = Instant::now();
+        (part.run)().map_err(|e| e.context(format!("part {:?} failed", part.name)))?;
+        report.push((start.elapsed(), part));
+    }
+    conclude(report, &not_run)
+}
+
+fn conclude(mut report: Vec<(Duration, &Part)>, not_run: &[String]) -> Result<()> {
+    let total: Duration = report.iter().map(|(t, _)| *t).sum();
+    report.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+    println!("\n=== {} s in all, slowest first", total.as_secs());
+    for (time, part) in &report {
+        let over = if *time > part.budget { "  OVER BUDGET: move what grew to --full" } else { "" };
+        println!("{:>6} s  {} (budget {} s){over}", time.as_secs(), part.name, part.budget.as_secs());
+    }
+    for part in not_run {
+        println!("NOT RUN {part}");
+    }
+    println!("{} passed, 0 failed, {} skipped", report.len(), not_run.len());
+    if !not_run.is_empty() && std::env::var("CI").is_ok_and(|v| v == "true") {
+        bail!("{} parts were not run", not_run.len());
+    }
+    Ok(())
+}
+
+fn require_system_tools() -> Result<()> {
+    if run::which("cc").is_none() {
+        bail!("a C compiler is missing: install the package `gcc` (Debian: apt-get install build-essential)");
+    }
+    Ok(())
+}
+
+fn unit() -> Result<()> {
+    run::check(run::cargo(&[
+        "test",
+        "--quiet",
+        "--workspace",
+        "--locked",
+        "--exclude",
+        "norn-tests",
+        "--exclude",
+        "norn-fuzz",
+    ]))
+}
+
+fn fuzz() -> Result<()> {
+    run::check(run::cargo(&["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay"]))
+}
+
+fn fuzz_long() -> Result<()> {
+    let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "--seconds", "1800"];
+    run::check(run::cargo(&args))
+}
+
+fn release() -> Result<()> {
+    run::check(run::cargo(&["build", "--release", "--locked", "--package", "norn", "--package", "nornctl"]))
+}
+
+fn integration() -> Result<()> {
+    let mut test = run::cargo(&["test", "--quiet", "--locked", "--package", "norn-tests"]);
+    for name in ["prometheus", "node_exporter"] {
+        if let Some(path) = components::find(name) {
+            test.env(format!("NORN_{}", name.to_uppercase()), path);
+        }
+    }
+    run::check(test)
+}
