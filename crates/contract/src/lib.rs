@@ -10,10 +10,12 @@
 //! | [`log`] | keep records durably and in order | log |
 //! | [`applied`] | tell what a consumed record's content was refused for | ingester |
 //! | [`source`] | give back series, labels and metadata | ingester, querier's merge |
+//! | [`merge`] | several sources as one | here |
 //! | [`clock`] | tell the time | kit |
 
 pub mod append;
 pub mod applied;
 pub mod clock;
 pub mod log;
+pub mod merge;
 pub mod source;

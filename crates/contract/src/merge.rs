@@ -1,0 +1,223 @@
+//! Several sources as one.
+//!
+//! Partitions of one process, and later heads beside blocks, each give series in label order.
+//! [`Merged`] asks all of them at once, merges their label sets and reads a series from every
+//! source that has it.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt, try_join_all};
+use norn_model::labels::Labels;
+use norn_model::metadata::Metadata;
+
+use crate::source::{
+    ChunkBuf, Coverage, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData, SeriesSource,
+    SourceError,
+};
+
+/// The union of several sources. Fails when one of them does.
+pub struct Merged {
+    sources: Vec<Arc<dyn SeriesSource>>,
+}
+
+impl Merged {
+    /// One source that answers for all of `sources`; a single one is given back as it is.
+    pub fn of(mut sources: Vec<Arc<dyn SeriesSource>>) -> Arc<dyn SeriesSource> {
+        match (sources.len(), sources.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                sources.extend(last);
+                Arc::new(Self { sources })
+            }
+        }
+    }
+}
+
+impl SeriesSource for Merged {
+    fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
+        async move {
+            let limit = request.max_series;
+            let parts = try_join_all(self.sources.iter().map(|s| s.select(request.clone()))).await?;
+            let merged = merge_selections(parts);
+            if limit > 0 && merged.labels.len() > limit {
+                return Err(SourceError::TooManySeries { limit });
+            }
+            Ok(merged)
+        }
+        .boxed()
+    }
+
+    fn label_names(&self, request: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        async move {
+            let lists = try_join_all(self.sources.iter().map(|s| s.label_names(request.clone()))).await?;
+            Ok(merge_texts(lists, request.limit))
+        }
+        .boxed()
+    }
+
+    fn label_values(
+        &self,
+        name: String,
+        request: LabelsRequest,
+    ) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        async move {
+            let asked = self.sources.iter().map(|s| s.label_values(name.clone(), request.clone()));
+            Ok(merge_texts(try_join_all(asked).await?, request.limit))
+        }
+        .boxed()
+    }
+
+    fn metadata(
+        &self,
+        request: MetadataRequest,
+    ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+        async move {
+            let lists = try_join_all(self.sources.iter().map(|s| s.metadata(request.clone()))).await?;
+            Ok(merge_metadata(lists, &request))
+        }
+        .boxed()
+    }
+}
+
+/// For each merged series, where its parts are: `(selection, index in it)`.
+struct MergedData {
+    parts: Vec<Arc<dyn SeriesData>>,
+    /// `places[starts[i]..starts[i + 1]]` belong to series `i`.
+    starts: Vec<u32>,
+    places: Vec<(u16, u32)>,
+}
+
+impl SeriesData for MergedData {
+    fn read(&self, index: usize, out: &mut ChunkBuf) -> Result<(), SourceError> {
+        let places = &self.places[self.starts[index] as usize..self.starts[index + 1] as usize];
+        for &(part, series) in places {
+            self.parts[part as usize].read(series as usize, out)?;
+        }
+        if places.len() > 1 {
+            out.chunks.sort_by_key(|c| c.mint);
+        }
+        Ok(())
+    }
+}
+
+fn merge_selections(parts: Vec<Selection>) -> Selection {
+    let coverage = parts.iter().fold(Coverage::ALL, |c, p| Coverage {
+        mint: c.mint.max(p.coverage.mint),
+        maxt: c.maxt.min(p.coverage.maxt),
+    });
+    let mut heads = vec![0usize; parts.len()];
+    let total = parts.iter().map(|p| p.labels.len()).sum();
+    let mut labels: Vec<Labels> = Vec::with_capacity(total);
+    let (mut starts, mut places) = (Vec::with_capacity(total + 1), Vec::with_capacity(total));
+    while let Some(least) = least(&parts, &heads) {
+        starts.push(places.len() as u32);
+        for (i, part) in parts.iter().enumerate() {
+            if part.labels.get(heads[i]) == Some(&least) {
+                places.push((i as u16, heads[i] as u32));
+                heads[i] += 1;
+            }
+        }
+        labels.push(least);
+    }
+    starts.push(places.len() as u32);
+    let data = MergedData { parts: parts.into_iter().map(|p| p.data).collect(), starts, places };
+    Selection { labels, data: Arc::new(data), coverage }
+}
+
+fn least(parts: &[Selection], heads: &[usize]) -> Option<Labels> {
+    parts.iter().zip(heads).filter_map(|(p, &i)| p.labels.get(i)).min().cloned()
+}
+
+fn merge_texts(lists: Vec<Vec<String>>, limit: usize) -> Vec<String> {
+    let mut all: Vec<String> = lists.into_iter().flatten().collect();
+    all.sort_unstable();
+    all.dedup();
+    if limit > 0 {
+        all.truncate(limit);
+    }
+    all
+}
+
+fn merge_metadata(
+    lists: Vec<Vec<(String, Vec<Metadata>)>>,
+    request: &MetadataRequest,
+) -> Vec<(String, Vec<Metadata>)> {
+    let mut all: Vec<(String, Vec<Metadata>)> = lists.into_iter().flatten().collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut merged: Vec<(String, Vec<Metadata>)> = Vec::with_capacity(all.len());
+    for (name, entries) in all {
+        match merged.last_mut() {
+            Some((last, known)) if last.cmp(&name) == Ordering::Equal => {
+                for entry in entries {
+                    if !known.contains(&entry) {
+                        known.push(entry);
+                    }
+                }
+            }
+            _ => merged.push((name, entries)),
+        }
+    }
+    for (_, entries) in &mut merged {
+        entries.truncate(request.limit_per_metric.unwrap_or(usize::MAX));
+    }
+    merged.truncate(request.limit.unwrap_or(usize::MAX));
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use norn_model::chunk::ChunkEncoding;
+
+    use super::*;
+
+    struct Fixed(Vec<i64>);
+
+    impl SeriesData for Fixed {
+        fn read(&self, index: usize, out: &mut ChunkBuf) -> Result<(), SourceError> {
+            let mint = self.0[index];
+            out.push(ChunkEncoding::Xor, mint, mint, &[mint as u8]);
+            Ok(())
+        }
+    }
+
+    fn selection(series: &[(&str, i64)]) -> Selection {
+        Selection {
+            labels: series.iter().map(|(v, _)| Labels::from_pairs([("a", *v)])).collect(),
+            data: Arc::new(Fixed(series.iter().map(|s| s.1).collect())),
+            coverage: Coverage::ALL,
+        }
+    }
+
+    #[test]
+    fn merges_in_label_order_and_reads_every_part() {
+        let merged = merge_selections(vec![
+            selection(&[("1", 50), ("3", 7)]),
+            selection(&[]),
+            selection(&[("1", 20), ("2", 9)]),
+        ]);
+        let values: Vec<_> = merged.labels.iter().map(|l| l.get("a").to_owned()).collect();
+        assert_eq!(values, ["1", "2", "3"]);
+        let times = |i| {
+            let mut buf = ChunkBuf::default();
+            merged.data.read(i, &mut buf).expect("reads");
+            buf.chunks.iter().map(|c| (c.mint, buf.slice(c)[0])).collect::<Vec<_>>()
+        };
+        assert_eq!(times(0), [(20, 20), (50, 50)]);
+        assert_eq!(times(1), [(9, 9)]);
+        assert_eq!(times(2), [(7, 7)]);
+    }
+
+    #[test]
+    fn merges_texts_and_metadata() {
+        let lists = vec![vec!["b".to_owned(), "c".to_owned()], vec!["a".to_owned(), "b".to_owned()]];
+        assert_eq!(merge_texts(lists.clone(), 0), ["a", "b", "c"]);
+        assert_eq!(merge_texts(lists, 2), ["a", "b"]);
+        let one = |help: &str| Metadata { help: help.into(), ..Metadata::default() };
+        let merged = merge_metadata(
+            vec![vec![("m".into(), vec![one("x")])], vec![("m".into(), vec![one("x"), one("y")])]],
+            &MetadataRequest::default(),
+        );
+        assert_eq!(merged, [("m".to_owned(), vec![one("x"), one("y")])]);
+    }
+}
