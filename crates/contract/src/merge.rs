@@ -4,7 +4,6 @@
 //! [`Merged`] asks all of them at once, merges their label sets and reads a series from every
 //! source that has it.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt, try_join_all};
@@ -148,7 +147,7 @@ fn merge_metadata(
     let mut merged: Vec<(String, Vec<Metadata>)> = Vec::with_capacity(all.len());
     for (name, entries) in all {
         match merged.last_mut() {
-            Some((last, known)) if last.cmp(&name) == Ordering::Equal => {
+            Some((last, known)) if *last == name => {
                 for entry in entries {
                     if !known.contains(&entry) {
                         known.push(entry);
