@@ -1,0 +1,23 @@
+//! `norn-bench ingest|query`: see `benches/README.md`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    let outcome = match args.first().map(String::as_str) {
+        Some("ingest") => norn_benches::ingest::run(rest),
+        Some("query") => norn_benches::query::run(rest),
+        _ => {
+            eprintln!("usage: norn-bench ingest|query --url URL --pid PID [...]; see benches/README.md");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("norn-bench: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
