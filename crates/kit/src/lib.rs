@@ -1,1 +1,15 @@
-//! Service lifecycle, CPU pool, memory ledger, metrics registry, logging.
+//! What every process needs: lifecycle, logging, metrics, a CPU pool. No sockets.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`service`] | named services: started in order, watched, stopped in reverse |
+//! | [`logging`] | one line an event, logfmt or JSON |
+//! | [`metrics`] | the registry, its text formats, figures of the process |
+//! | [`pool`] | threads for work that computes |
+//! | [`cpu_time`] | CPU seconds of threads and of the process |
+
+pub mod cpu_time;
+pub mod logging;
+pub mod metrics;
+pub mod pool;
+pub mod service;
