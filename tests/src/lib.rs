@@ -1,1 +1,16 @@
-//! Integration tests against real parts.
+//! What integration tests share: real processes on free loopback ports, and a way to compare two
+//! servers' answers.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`process`] | a child process that never outlives its test |
+//! | [`norn`] | the server under test |
+//! | [`prometheus`] | the oracle and sender, and its node_exporter |
+//! | [`api`] | queries over HTTP |
+//! | [`compare`] | two JSON answers, value by value |
+
+pub mod api;
+pub mod compare;
+pub mod norn;
+pub mod process;
+pub mod prometheus;

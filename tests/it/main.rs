@@ -1,0 +1,3 @@
+//! Integration tests: real processes, real sockets, one binary.
+
+mod prometheus_agrees;

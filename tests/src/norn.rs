@@ -1,0 +1,89 @@
+//! The server under test.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::api::Server;
+use crate::process::{Process, free_port};
+
+/// A `norn` process with its own data directory and port; a restart keeps both.
+pub struct Norn {
+    /// The process.
+    pub process: Process,
+    /// Where it listens.
+    pub server: Server,
+    args: Vec<String>,
+    dir: TempDir,
+}
+
+/// The release binary: `$NORN_BIN`, or what `cargo build --release` left.
+pub fn binary() -> Result<PathBuf> {
+    let path = match std::env::var_os("NORN_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => target_dir().join("release/norn"),
+    };
+    if !path.is_file() {
+        bail!("{} is missing: run `cargo build --release` first, or set NORN_BIN", path.display());
+    }
+    Ok(path)
+}
+
+fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+    }
+}
+
+impl Norn {
+    /// Starts the newcomer's configuration with extra flags and waits until it is ready.
+    pub fn start(extra: &[&str]) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let port = free_port()?;
+        let mut args = vec![
+            format!("-server.http-listen-port={port}"),
+            format!("-data-dir={}", dir.path().join("data").display()),
+        ];
+        args.extend(extra.iter().map(|s| (*s).to_owned()));
+        let server = Server { host: format!("127.0.0.1:{port}"), prefix: "/prometheus" };
+        let process = Process::start(&binary()?, &args, &dir.path().join("log"))?;
+        let norn = Self { process, server, args, dir };
+        norn.wait_ready()?;
+        Ok(norn)
+    }
+
+    /// `kill -9`, then the same command line again.
+    pub fn crash_and_restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.restart()
+    }
+
+    /// Starts it again after it ended.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = Process::start(&binary()?, &self.args, &self.log_path())?;
+        self.wait_ready()
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        self.server
+            .wait_ready("/ready", Duration::from_secs(60))
+            .with_context(|| format!("norn's log:\n{}", self.log()))
+    }
+}
