@@ -1,1 +1,32 @@
 //! Bit streams and chunk encodings of the Prometheus TSDB, checksums.
+//!
+//! Formats are drawn in `docs/formats/chunks.md`. Every decoder here takes hostile bytes: it
+//! answers with a [`DecodeError`], bounded work and bounded memory.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`bits`] | bit writer and reader, most significant bit first |
+//! | [`varint`] | LEB128 and zigzag integers on bytes |
+//! | [`varbit`] | prefix-coded integers inside bit streams |
+//! | [`xor`] | float chunks, encoding 1: append, resume, decode |
+//! | [`xor2`] | float chunks, encoding 4: decode |
+//! | [`crc`] | CRC32C |
+
+pub mod bits;
+pub mod crc;
+pub mod varbit;
+pub mod varint;
+mod window;
+pub mod xor;
+pub mod xor2;
+
+/// Bytes that are not a valid encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The input ends before its content does.
+    #[error("ends early")]
+    Truncated,
+    /// A field has a value the format does not allow.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
