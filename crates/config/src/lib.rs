@@ -1,1 +1,3 @@
 //! One flag table for flags, YAML, help and reference.
+
+pub mod options;

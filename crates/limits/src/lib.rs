@@ -1,1 +1,13 @@
-//! Per-tenant limits and rate limiters.
+//! What a tenant may do: its limits, and the rate limiters that enforce those that have a rate.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`tenant`] | which limits hold for which tenant |
+//! | [`rate`] | token buckets, one a tenant; time comes from the caller |
+
+pub mod rate;
+pub mod tenant;
+
+pub use norn_config::options::limits::Limits;
+pub use rate::{Rate, RateLimiter, Refusal};
+pub use tenant::TenantLimits;

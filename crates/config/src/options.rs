@@ -1,0 +1,3 @@
+//! The options of every part.
+
+pub mod limits;
