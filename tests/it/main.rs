@@ -1,3 +1,9 @@
 //! Integration tests: real processes, real sockets, one binary.
 
+mod durability;
+mod hostile_queries;
+mod hostile_writes;
+mod newcomer;
 mod prometheus_agrees;
+mod support;
+mod tenants;

@@ -7,6 +7,7 @@
 //! | [`norn`] | the server under test |
 //! | [`prometheus`] | the oracle and sender, and its node_exporter |
 //! | [`api`] | queries over HTTP |
+//! | [`push`] | remote-write requests by hand |
 //! | [`compare`] | two JSON answers, value by value |
 
 pub mod api;
@@ -14,3 +15,4 @@ pub mod compare;
 pub mod norn;
 pub mod process;
 pub mod prometheus;
+pub mod push;
