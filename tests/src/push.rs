@@ -15,8 +15,11 @@ pub const V1: &str = "Content-Type: application/x-protobuf\r\nContent-Encoding: 
 /// Headers of remote write 2.
 pub const V2: &str = "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\n";
 
+/// A series as label pairs, with the time and value of its sample.
+pub type OneSample<'a> = (&'a [(&'a str, &'a str)], i64, f64);
+
 /// A `prometheus.WriteRequest` with one sample a series.
-pub fn body(series: &[(&[(&str, &str)], i64, f64)]) -> Vec<u8> {
+pub fn body(series: &[OneSample<'_>]) -> Vec<u8> {
     let mut raw = Vec::new();
     for (pairs, timestamp, value) in series {
         let pairs: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -31,7 +34,7 @@ pub fn snappy(raw: &[u8]) -> Vec<u8> {
 }
 
 /// Pushes series with one sample each.
-pub fn push(server: &Server, series: &[(&[(&str, &str)], i64, f64)]) -> Result<Response> {
+pub fn push(server: &Server, series: &[OneSample<'_>]) -> Result<Response> {
     server.post("/api/v1/push", V1, &snappy(&body(series)))
 }
 
