@@ -2,4 +2,5 @@
 //!
 //! Knows no storage, HTTP or tenant.
 
+pub mod numeric;
 pub mod value;
