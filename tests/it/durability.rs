@@ -22,11 +22,11 @@ fn acknowledged_samples_survive_kill_9() -> Result<()> {
     let first = now_ms() - 600_000;
     let mut next = 0;
     for _ in 0..3 {
-        let acked = AtomicI64::new(next - 1);
+        let (acked, last) = (&AtomicI64::new(next - 1), next);
         std::thread::scope(|scope| {
             let server = norn.server.clone();
-            let sender = scope.spawn(|| {
-                for i in next..next + 100_000 {
+            let sender = scope.spawn(move || {
+                for i in last..last + 100_000 {
                     let labels: &[(&str, &str)] = &[("__name__", "acked")];
                     match push(&server, &[(labels, first + i, i as f64)]) {
                         Ok(r) if r.status == 200 => acked.store(i, Ordering::SeqCst),

@@ -76,7 +76,8 @@ fn bad_series_are_named_and_good_ones_are_kept() -> Result<()> {
     let mut many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     many.insert(0, ("__name__", "many"));
     let long = "x".repeat(3000);
-    let cases: &[(&str, &[(&str, &str)], i64)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], i64);
+    let cases: &[Case<'_>] = &[
         ("missing-metric-name", &[("job", "x")], t),
         ("metric-name-invalid", &[("__name__", "a b\u{0}"), ("job", "x")], t),
         ("max-label-names-per-series", &many, t),
