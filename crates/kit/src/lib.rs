@@ -7,9 +7,11 @@
 //! | [`metrics`] | the registry, its text formats, figures of the process |
 //! | [`pool`] | threads for work that computes |
 //! | [`cpu_time`] | CPU seconds of threads and of the process |
+//! | [`stage`] | CPU seconds of the write road, by stage |
 
 pub mod cpu_time;
 pub mod logging;
 pub mod metrics;
 pub mod pool;
 pub mod service;
+pub mod stage;

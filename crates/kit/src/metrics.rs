@@ -26,8 +26,8 @@ pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; char
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Upper bounds of the histograms of request durations, in seconds.
-pub const DURATION_BUCKETS: [f64; 13] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0];
+pub const DURATION_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0];
 
 /// The metrics of a process. Cloning copies a pointer.
 #[derive(Clone, Debug, Default)]

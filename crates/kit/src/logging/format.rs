@@ -4,6 +4,7 @@ use std::fmt::{self, Debug, Write};
 
 use tracing::Subscriber;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -19,6 +20,10 @@ impl<'w> FormatFields<'w> for Fields {
         let mut visitor = Visitor { format: self.0, message_key: "msg", writer, result: Ok(()) };
         fields.record(&mut visitor);
         visitor.result
+    }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
     }
 }
 
@@ -201,7 +206,8 @@ mod tests {
     }
 
     fn events() {
-        let span = tracing::info_span!("request", user = "team-a", trace_id = "0af7");
+        let span = tracing::info_span!("request", user = "team-a", trace_id = tracing::field::Empty);
+        span.record("trace_id", "0af7");
         let _entered = span.enter();
         let error = io::Error::other("line one\nline \"two\"");
         tracing::warn!(error = &error as &dyn std::error::Error, took = 1.5, n = 3u64, "push failed");

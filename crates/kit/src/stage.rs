@@ -1,0 +1,69 @@
+//! CPU seconds of the write road, by stage: `norn_write_cpu_seconds_total{stage="decode"}`.
+//!
+//! What the process used beyond the sum of all stages is HTTP, the runtime and the kernel's share
+//! of both.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+use crate::metrics::Registry;
+
+/// A stage of the write road.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Taking the compression off.
+    Decompress,
+    /// Reading the protobuf message.
+    Decode,
+    /// Checking series and building log records.
+    Validate,
+    /// Framing, writing and syncing.
+    Log,
+    /// Applying records to heads.
+    Head,
+}
+
+/// One counter a stage. Cloning copies pointers.
+#[derive(Clone, Debug)]
+pub struct StageCpu {
+    counters: [Counter<f64, AtomicU64>; 5],
+}
+
+impl StageCpu {
+    /// Registers the counters.
+    pub fn register(registry: &Registry) -> Self {
+        let family = registry.register(
+            "norn_write_cpu_seconds_total",
+            "CPU time of the write road by stage",
+            Family::<[(&'static str, &'static str); 1], Counter<f64, AtomicU64>>::default(),
+        );
+        let counters = ["decompress", "decode", "validate", "log", "head"]
+            .map(|stage| family.get_or_create(&[("stage", stage)]).clone());
+        Self { counters }
+    }
+
+    /// Adds CPU time to a stage.
+    pub fn add(&self, stage: Stage, time: Duration) {
+        self.counters[stage as usize].inc_by(time.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_stage() {
+        let registry = Registry::new();
+        let stages = StageCpu::register(&registry);
+        stages.add(Stage::Log, Duration::from_millis(1500));
+        stages.add(Stage::Head, Duration::from_millis(250));
+        let mut text = String::new();
+        registry.encode_text(&mut text).expect("encodes");
+        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"log\"} 1.5"), "{text}");
+        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"head\"} 0.25"), "{text}");
+    }
+}
