@@ -12,6 +12,7 @@
 //! | [`chunk`] | numbers of chunk encodings |
 //! | [`metadata`] | type, help and unit of a metric |
 //! | [`matcher`] | label matchers with Go's regular-expression dialect |
+//! | [`quote`] | texts in double quotes, as Go writes them |
 //! | [`tenant`] | the tenant capability |
 //! | [`rejection`] | what a write was refused for, with Mimir's error ids |
 
@@ -20,6 +21,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+pub mod quote;
 pub mod rejection;
 pub mod sample;
 pub mod tenant;

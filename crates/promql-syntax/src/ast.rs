@@ -31,6 +31,16 @@ pub enum ValueType {
 }
 
 impl ValueType {
+    /// The word in JSON: `vector`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+            Self::String => "string",
+        }
+    }
+
     /// The word in error texts: `instant vector`.
     pub fn describe(self) -> &'static str {
         match self {
@@ -286,6 +296,135 @@ pub enum BinaryOp {
     Unless,
 }
 
+impl AggregateOp {
+    /// The operator's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::TopK => "topk",
+            Self::BottomK => "bottomk",
+            Self::CountValues => "count_values",
+            Self::Quantile => "quantile",
+            Self::LimitK => "limitk",
+            Self::LimitRatio => "limit_ratio",
+        }
+    }
+
+    /// The operator that a word in lower case names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [AggregateOp; 14] = [
+            AggregateOp::Sum,
+            AggregateOp::Avg,
+            AggregateOp::Count,
+            AggregateOp::Min,
+            AggregateOp::Max,
+            AggregateOp::Group,
+            AggregateOp::Stddev,
+            AggregateOp::Stdvar,
+            AggregateOp::TopK,
+            AggregateOp::BottomK,
+            AggregateOp::CountValues,
+            AggregateOp::Quantile,
+            AggregateOp::LimitK,
+            AggregateOp::LimitRatio,
+        ];
+        ALL.into_iter().find(|op| op.as_str() == name)
+    }
+
+    /// What the operator's parameter must be, where it takes one.
+    pub fn param_type(self) -> Option<ValueType> {
+        match self {
+            Self::TopK | Self::BottomK | Self::Quantile | Self::LimitK | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
+            Self::CountValues => Some(ValueType::String),
+            _ => None,
+        }
+    }
+
+    /// Whether the operator needs `promql-experimental-functions`.
+    pub fn is_experimental(self) -> bool {
+        matches!(self, Self::LimitK | Self::LimitRatio)
+    }
+}
+
+impl BinaryOp {
+    /// The operator's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterEqual => ">=",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+        }
+    }
+
+    /// How strongly the operator binds; 1 is weakest. Signs bind like `*`.
+    pub fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And | Self::Unless => 2,
+            Self::Equal
+            | Self::NotEqual
+            | Self::Less
+            | Self::LessEqual
+            | Self::Greater
+            | Self::GreaterEqual
+            | Self::TrimUpper
+            | Self::TrimLower => 3,
+            Self::Add | Self::Sub => 4,
+            Self::Mul | Self::Div | Self::Mod | Self::Atan2 => 5,
+            Self::Pow => 6,
+        }
+    }
+
+    /// Whether the operator compares and so may carry `bool`. The trim operators do not compare.
+    pub fn is_comparison(self) -> bool {
+        self.precedence() == 3 && !matches!(self, Self::TrimUpper | Self::TrimLower)
+    }
+
+    /// Whether the operator is `and`, `or` or `unless`.
+    pub fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+
+    /// Whether the operator is written as a word.
+    pub fn is_word(self) -> bool {
+        self.is_set() || self == Self::Atan2
+    }
+}
+
+impl UnaryOp {
+    /// The sign's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+        }
+    }
+}
+
 /// A sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnaryOp {
@@ -393,4 +532,45 @@ impl Expr {
             Self::Paren(p) => p.expr.value_type(),
         }
     }
+
+    /// The expressions directly below, in the order they are written; a range selector's
+    /// selector is part of it and not listed.
+    pub fn children(&self) -> Children<'_> {
+        let (first, rest): ([Option<&Expr>; 2], &[Expr]) = match self {
+            Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(_) => ([None; 2], &[]),
+            Self::Subquery(s) => ([Some(&s.expr), None], &[]),
+            Self::Call(c) => ([None; 2], &c.args),
+            Self::Aggregate(a) => ([a.param.as_deref(), Some(&a.expr)], &[]),
+            Self::Binary(b) => ([Some(&b.lhs), Some(&b.rhs)], &[]),
+            Self::Unary(u) => ([Some(&u.expr), None], &[]),
+            Self::Paren(p) => ([Some(&p.expr), None], &[]),
+        };
+        first.into_iter().flatten().chain(rest)
+    }
+
+    /// Calls `visit` for the expression and everything below it, parents first.
+    pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Expr)) {
+        let mut pending = vec![self];
+        while let Some(expr) = pending.pop() {
+            visit(expr);
+            let mark = pending.len();
+            pending.extend(expr.children());
+            pending[mark..].reverse();
+        }
+    }
+
+    /// The expression inside any parentheses.
+    pub fn unwrap_parens(&self) -> &Expr {
+        let mut expr = self;
+        while let Self::Paren(p) = expr {
+            expr = &p.expr;
+        }
+        expr
+    }
 }
+
+/// Iterator over the expressions directly below one.
+pub type Children<'a> = std::iter::Chain<
+    std::iter::Flatten<std::array::IntoIter<Option<&'a Expr>, 2>>,
+    std::slice::Iter<'a, Expr>,
+>;
