@@ -12,10 +12,12 @@
 //! | [`source`] | give back series, labels and metadata | ingester, querier's merge |
 //! | [`merge`] | several sources as one | here |
 //! | [`clock`] | tell the time | kit |
+//! | [`fs`] | files and directories | log |
 
 pub mod append;
 pub mod applied;
 pub mod clock;
+pub mod fs;
 pub mod log;
 pub mod merge;
 pub mod source;

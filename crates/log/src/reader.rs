@@ -1,0 +1,154 @@
+//! Reads one partition: from the files while it is behind, from memory once it has caught up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use norn_contract::fs::{FileSystem, OpenMode};
+use norn_contract::log::{LogError, LogReader, Offset, Partition, Record};
+use norn_model::tenant::Tenant;
+
+use crate::cursor::Cursor;
+use crate::format::{Encoding, FrameHeader, FrameKind, MAX_VALUE};
+use crate::recover::corrupt;
+use crate::segments::{Segment, failed};
+use crate::shared::Shared;
+use crate::tail::{READ_BYTES, Taken};
+
+/// A reader.
+pub struct Reader {
+    pub shared: Arc<Shared>,
+    pub fs: Arc<dyn FileSystem>,
+    pub partition: Partition,
+    pub next: Offset,
+    /// Where it reads while it is behind.
+    pub place: Option<Place>,
+    /// The tenant of the last record read from a file; most often also that of the next.
+    pub tenant: Option<Tenant>,
+}
+
+/// A place in a file.
+pub struct Place {
+    segment: Arc<Segment>,
+    cursor: Cursor,
+}
+
+impl LogReader for Reader {
+    fn next(&mut self, out: &mut Vec<(Offset, Record)>, wait: Duration) -> Result<(), LogError> {
+        let before = out.len();
+        let shared = Arc::clone(&self.shared);
+        let Some(tail) = shared.tails.get(self.partition as usize) else { return Err(self.out_of_range()) };
+        match tail.take(self.next, Instant::now() + wait, out) {
+            Taken::Some => {
+                // A place in the segment being written saves a search if it falls behind again;
+                // any other would only keep a trimmed file from going.
+                self.place.take_if(|p| !shared.segments.is_newest(&p.segment));
+                self.next += (out.len() - before) as u64;
+                Ok(())
+            }
+            Taken::Nothing => Ok(()),
+            Taken::Behind(memory_first) => self.read_files(memory_first, out),
+            Taken::Closed => Err(LogError::Unavailable("the log is closed".into())),
+        }
+    }
+}
+
+impl Reader {
+    fn out_of_range(&self) -> LogError {
+        let std::ops::Range { start: first, end: next } = self.shared.range(self.partition);
+        LogError::OutOfRange { partition: self.partition, offset: self.next, first, next }
+    }
+
+    /// Reads records below `until`, which are durable, and about as many bytes as a call gives.
+    fn read_files(&mut self, until: Offset, out: &mut Vec<(Offset, Record)>) -> Result<(), LogError> {
+        let mut bytes = 0;
+        while self.next < until && bytes < READ_BYTES {
+            let mut place = match self.place.take() {
+                Some(place) => place,
+                None => self.find()?,
+            };
+            if place.cursor.position >= place.segment.end() {
+                let sequence = place.segment.header.sequence;
+                let following = self.shared.segments.following(sequence);
+                self.place = Some(self.open(following.ok_or_else(|| self.out_of_range())?)?);
+                continue;
+            }
+            if let Some(record) = self.read_frame(&mut place)? {
+                bytes += record.value.len();
+                out.push((self.next, record));
+                self.next += 1;
+            }
+            self.place = Some(place);
+        }
+        Ok(())
+    }
+
+    fn find(&self) -> Result<Place, LogError> {
+        let segment = self.shared.segments.holding(self.partition, self.next);
+        self.open(segment.ok_or_else(|| self.out_of_range())?)
+    }
+
+    fn open(&self, segment: Arc<Segment>) -> Result<Place, LogError> {
+        let file = match self.fs.open(&segment.path, OpenMode::Read) {
+            Ok(file) => file,
+            // Trimmed between being found and being opened.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(self.out_of_range()),
+            Err(e) => return Err(failed(&segment.path, &e)),
+        };
+        let cursor = Cursor::new(file, segment.header.salt, segment.header.len() as u64);
+        Ok(Place { segment, cursor })
+    }
+
+    /// The record of the frame at `place` if it is the next one of this partition; steps over it.
+    fn read_frame(&mut self, place: &mut Place) -> Result<Option<Record>, LogError> {
+        let (path, end, at) = (&place.segment.path, place.segment.end(), place.cursor.position);
+        let damaged = |what: &str| corrupt(path, at, what);
+        let header = place.cursor.header(end).map_err(|e| failed(path, &e))?;
+        let header = header.ok_or_else(|| damaged("a frame header is damaged"))?;
+        let mut record = None;
+        if header.partition == self.partition && header.offset >= self.next {
+            match header.kind {
+                FrameKind::Record(..) if header.offset == self.next => {
+                    let body = place.cursor.body(&header, end).map_err(|e| failed(path, &e))?;
+                    let (tenant, payload) = body.ok_or_else(|| damaged("a record is damaged"))?;
+                    record = Some(self.record(&header, tenant, payload).map_err(damaged)?);
+                }
+                FrameKind::Record(..) => return Err(damaged("a record is missing")),
+                FrameKind::Unknown(_) => return Err(damaged("the frame was written by a newer version")),
+                FrameKind::Closed | FrameKind::Skip => {}
+            }
+        }
+        place.cursor.step(&header);
+        Ok(record)
+    }
+
+    fn record(
+        &mut self,
+        header: &FrameHeader,
+        tenant: &[u8],
+        payload: &[u8],
+    ) -> Result<Record, &'static str> {
+        let FrameKind::Record(kind, encoding) = header.kind else { return Err("not a record") };
+        let tenant = match &self.tenant {
+            Some(known) if known.as_str().as_bytes() == tenant => known.clone(),
+            _ => {
+                let id = std::str::from_utf8(tenant).map_err(|_| "the tenant is not text")?;
+                Tenant::admit(id).map_err(|_| "the tenant id is not allowed")?
+            }
+        };
+        self.tenant = Some(tenant.clone());
+        let value_len = header.value_len as usize;
+        let value = match encoding {
+            Encoding::Plain => Bytes::copy_from_slice(payload),
+            Encoding::Zstd if value_len > MAX_VALUE => return Err("a value is too large"),
+            Encoding::Zstd => {
+                let value = zstd::bulk::decompress(payload, value_len);
+                Bytes::from(value.map_err(|_| "a value can not be decompressed")?)
+            }
+        };
+        if value.len() != value_len {
+            return Err("a value has another length than its frame says");
+        }
+        Ok(Record { tenant, kind, timestamp: header.timestamp, value })
+    }
+}

@@ -1,0 +1,208 @@
+//! The segments that are kept, oldest first, and the making of new ones.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use norn_contract::fs::{File, FileSystem, OpenMode};
+use norn_contract::log::{LogError, Offset, Partition};
+use parking_lot::Mutex;
+
+use crate::format::SegmentHeader;
+
+/// One segment.
+pub struct Segment {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its header.
+    pub header: SegmentHeader,
+    /// Bytes that are durable and whole.
+    end: AtomicU64,
+}
+
+impl Segment {
+    /// A segment whose frames end at `end`.
+    pub fn new(path: PathBuf, header: SegmentHeader, end: u64) -> Self {
+        Self { path, header, end: AtomicU64::new(end) }
+    }
+
+    /// Where the durable frames end.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Says that frames up to `end` are durable.
+    pub fn set_end(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// Offset of the first record of `partition` here, or in a later segment.
+    pub fn base(&self, partition: Partition) -> Offset {
+        self.header.next.get(partition as usize).copied().unwrap_or(0)
+    }
+}
+
+/// Path of a segment.
+pub fn path_of(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{sequence:020}.log"))
+}
+
+/// The segments that are kept.
+pub struct Segments {
+    list: Mutex<VecDeque<Arc<Segment>>>,
+}
+
+impl Segments {
+    /// Starts with `list`, oldest first.
+    pub fn new(list: VecDeque<Arc<Segment>>) -> Self {
+        Self { list: Mutex::new(list) }
+    }
+
+    /// Adds the newest.
+    pub fn push(&self, segment: Arc<Segment>) {
+        self.list.lock().push_back(segment);
+    }
+
+    /// Number of segments, and bytes in them that are in use.
+    pub fn size(&self) -> (usize, u64) {
+        let list = self.list.lock();
+        (list.len(), list.iter().map(|s| s.end()).sum())
+    }
+
+    /// First offset of `partition` that is kept.
+    pub fn first(&self, partition: Partition) -> Offset {
+        self.list.lock().front().map_or(0, |s| s.base(partition))
+    }
+
+    /// The segment in which the record at `offset` lies, if it is kept.
+    pub fn holding(&self, partition: Partition, offset: Offset) -> Option<Arc<Segment>> {
+        let list = self.list.lock();
+        let after = list.partition_point(|s| s.base(partition) <= offset);
+        list.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// Whether `segment` is the one that is written to.
+    pub fn is_newest(&self, segment: &Segment) -> bool {
+        self.list.lock().back().is_some_and(|s| s.header.sequence == segment.header.sequence)
+    }
+
+    /// The segment that follows `sequence`, if it is kept.
+    pub fn following(&self, sequence: u64) -> Option<Arc<Segment>> {
+        let list = self.list.lock();
+        let first = list.front()?.header.sequence;
+        list.get((sequence + 1).checked_sub(first)? as usize).cloned()
+    }
+
+    /// Takes out the oldest segments of which no record is at or above its partition's point in
+    /// `keep`.
+    pub fn trim(&self, keep: &[Offset]) -> Vec<Arc<Segment>> {
+        let mut list = self.list.lock();
+        let mut out = Vec::new();
+        while let (Some(old), Some(next)) = (list.front(), list.get(1)) {
+            let frames = |p: Partition| -> Range<Offset> { old.base(p)..next.base(p) };
+            let gone = |p: usize| {
+                let frames = frames(p as Partition);
+                frames.is_empty() || keep.get(p).is_some_and(|k| *k >= frames.end)
+            };
+            if !(0..next.header.next.len()).all(gone) {
+                break;
+            }
+            out.extend(list.pop_front());
+        }
+        out
+    }
+}
+
+/// Error text with the file's name.
+pub fn failed(path: &Path, error: &std::io::Error) -> LogError {
+    LogError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+/// Whether an error says that there is no room.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// A new segment, open for writing.
+pub struct Created {
+    /// The segment.
+    pub segment: Arc<Segment>,
+    /// Its file.
+    pub file: Box<dyn File>,
+}
+
+/// Makes a durable segment with `header`, from `spare` or as a new file.
+pub fn create(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    header: SegmentHeader,
+    spare: Option<PathBuf>,
+) -> std::io::Result<Created> {
+    let mode = if spare.is_some() { OpenMode::Write } else { OpenMode::Create };
+    let from = spare.unwrap_or_else(|| dir.join(format!("{:020}.tmp", header.sequence)));
+    let path = path_of(dir, header.sequence);
+    let written = fs.open(&from, mode).and_then(|file| {
+        file.write_at(&mut [IoSlice::new(&header.encode())], 0)?;
+        file.sync_data()?;
+        Ok(file)
+    });
+    let file = match written {
+        Ok(file) => file,
+        Err(e) => {
+            if is_full(&e)
+                && let Err(e) = fs.remove(&from)
+            {
+                tracing::warn!(file = %from.display(), error = %e, "can not remove an unfinished segment");
+            }
+            return Err(e);
+        }
+    };
+    fs.rename(&from, &path)?;
+    fs.sync_dir(dir)?;
+    let end = header.len() as u64;
+    Ok(Created { segment: Arc::new(Segment::new(path, header, end)), file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(next: &[&[Offset]]) -> Segments {
+        let segment = |(i, next): (usize, &&[Offset])| {
+            let header =
+                SegmentHeader { sequence: i as u64 + 5, previous_end: 0, salt: 0, next: next.to_vec() };
+            Arc::new(Segment::new(PathBuf::new(), header, 4096))
+        };
+        Segments::new(next.iter().enumerate().map(segment).collect())
+    }
+
+    fn sequence(segment: Option<Arc<Segment>>) -> Option<u64> {
+        segment.map(|s| s.header.sequence)
+    }
+
+    #[test]
+    fn finds_segments_by_offset() {
+        let s = segments(&[&[2], &[2, 0], &[7, 3]]);
+        assert_eq!(sequence(s.holding(0, 1)), None);
+        assert_eq!(sequence(s.holding(0, 2)), Some(6));
+        assert_eq!(sequence(s.holding(0, 7)), Some(7));
+        assert_eq!(sequence(s.holding(1, 0)), Some(6));
+        assert_eq!(sequence(s.holding(1, 3)), Some(7));
+        assert_eq!(sequence(s.following(5)), Some(6));
+        assert_eq!(sequence(s.following(7)), None);
+        assert_eq!(sequence(s.following(3)), None);
+    }
+
+    #[test]
+    fn trims_only_what_every_partition_lets_go() {
+        let s = segments(&[&[0, 0, 0], &[4, 2, 0], &[9, 2, 0], &[9, 6, 0]]);
+        assert!(s.trim(&[4, 1, 0]).is_empty());
+        assert_eq!(s.trim(&[9, 2, 0]).len(), 2);
+        assert_eq!((s.first(0), s.first(1), s.first(2)), (9, 2, 0));
+        assert_eq!(s.trim(&[100, 100, 100]).len(), 1);
+        assert_eq!(s.size().0, 1);
+    }
+}
