@@ -6,6 +6,8 @@
 //! [`Reader`] does not fail while it reads: beyond the end it gives zero bits and remembers. A
 //! decoder asks [`Reader::is_overrun`] once per sample, which keeps the hot loop free of branches.
 
+use crate::window::Window;
+
 /// Takes whole words of a bit stream.
 pub trait WordSink {
     /// Appends a word; its first bit in the stream is the most significant one.
@@ -67,6 +69,11 @@ impl Writer {
     #[inline]
     pub fn put(&mut self, value: u64, n: u32) {
         self.tail.put(&mut self.words, value, n);
+    }
+
+    /// Appends the step to a value that differs from the previous one by `xor`.
+    pub(crate) fn put_xor(&mut self, window: &mut Window, xor: u64) {
+        window.put(&mut self.tail, &mut self.words, xor);
     }
 
     /// Bytes written, the last one padded.

@@ -10,10 +10,12 @@
 //! | [`varbit`] | prefix-coded integers inside bit streams |
 //! | [`xor`] | float chunks, encoding 1: append, resume, decode |
 //! | [`xor2`] | float chunks, encoding 4: decode |
+//! | [`histogram`] | histogram chunks, encodings 2 and 3: append, resume, decode |
 //! | [`crc`] | CRC32C |
 
 pub mod bits;
 pub mod crc;
+pub mod histogram;
 pub mod varbit;
 pub mod varint;
 mod window;

@@ -3,23 +3,14 @@
 use crate::DecodeError;
 use crate::bits::{Reader, Tail, WordSink};
 
-/// Leading zeros of an unset window.
-pub(crate) const UNSET: u8 = 0xff;
-
-/// The window of significant bits a writer may use again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteWindow {
-    pub(crate) lead: u8,
+/// The run of bits in which consecutive values of a stream differ; `size` 0 = not set yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) size: u8,
     pub(crate) trail: u8,
 }
 
-impl Default for WriteWindow {
-    fn default() -> Self {
-        Self { lead: UNSET, trail: 0 }
-    }
-}
-
-impl WriteWindow {
+impl Window {
     /// Writes the step to a value that differs from the previous one by `xor`.
     #[inline(always)]
     pub(crate) fn put(&mut self, tail: &mut Tail, sink: &mut impl WordSink, xor: u64) {
@@ -28,27 +19,17 @@ impl WriteWindow {
         }
         let lead = (xor.leading_zeros() as u8).min(31);
         let trail = xor.trailing_zeros() as u8;
-        if self.lead != UNSET && lead >= self.lead && trail >= self.trail {
-            let size = 64 - u32::from(self.lead) - u32::from(self.trail);
+        if self.size != 0 && lead >= 64 - self.size - self.trail && trail >= self.trail {
             tail.put(sink, 0b10, 2);
-            return tail.put(sink, xor >> self.trail, size);
+            return tail.put(sink, xor >> self.trail, u32::from(self.size));
         }
-        (self.lead, self.trail) = (lead, trail);
-        let size = 64 - u32::from(lead) - u32::from(trail);
+        let size = 64 - lead - trail;
+        *self = Self { size, trail };
         let control = 0b11 << 11 | u64::from(lead) << 6 | u64::from(size & 63);
         tail.put(sink, control, 13);
-        tail.put(sink, xor >> trail, size);
+        tail.put(sink, xor >> trail, u32::from(size));
     }
-}
 
-/// The window of significant bits as a reader sees it; `size` 0 = unset.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ReadWindow {
-    size: u8,
-    trail: u8,
-}
-
-impl ReadWindow {
     /// Takes a whole step; its bits need not be available. Gives the change of the value's bits.
     #[inline(always)]
     pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
@@ -56,7 +37,7 @@ impl ReadWindow {
         self.take_available(reader)
     }
 
-    /// As [`ReadWindow::take`] where at least 13 bits are available.
+    /// As [`Window::take`] where at least 13 bits are available.
     #[inline(always)]
     pub(crate) fn take_available(&mut self, reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
         if reader.bits(1) == 0 { Ok(0) } else { self.take_changed(reader) }
@@ -90,13 +71,5 @@ impl ReadWindow {
             return Err(DecodeError::Invalid("value window is used before it is set"));
         }
         Ok(reader.take(u32::from(self.size)) << self.trail)
-    }
-
-    /// The window a writer has at this point.
-    pub(crate) fn to_writer(self) -> WriteWindow {
-        match self.size {
-            0 => WriteWindow::default(),
-            size => WriteWindow { lead: 64 - size - self.trail, trail: self.trail },
-        }
     }
 }

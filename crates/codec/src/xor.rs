@@ -12,7 +12,7 @@ use crate::DecodeError;
 use crate::bits::{Reader, Tail, WordSink};
 use crate::varbit::{fits, narrow, widen};
 use crate::varint::{self, zigzag};
-use crate::window::{ReadWindow, WriteWindow};
+use crate::window::Window;
 
 /// Most samples a chunk can hold.
 pub const MAX_SAMPLES: usize = u16::MAX as usize;
@@ -37,8 +37,7 @@ pub struct XorState {
     tail: u64,
     count: u16,
     used: u8,
-    lead: u8,
-    trail: u8,
+    window: Window,
 }
 
 impl Default for XorState {
@@ -57,8 +56,7 @@ impl XorState {
             tail: 0,
             count: 0,
             used: COUNT_BITS as u8,
-            lead: crate::window::UNSET,
-            trail: 0,
+            window: Window { size: 0, trail: 0 },
         }
     }
 
@@ -104,12 +102,12 @@ impl XorState {
                 tail.put(sink, 0, 2);
             } else {
                 put_dod(&mut tail, sink, dod);
-                self.put_value(&mut tail, sink, xor);
+                self.window.put(&mut tail, sink, xor);
             }
             self.delta = delta;
         } else if self.count == 1 {
             put_uvarint(&mut tail, sink, delta);
-            self.put_value(&mut tail, sink, bits ^ self.value);
+            self.window.put(&mut tail, sink, bits ^ self.value);
             self.delta = delta;
         } else {
             put_uvarint(&mut tail, sink, zigzag(t));
@@ -119,13 +117,6 @@ impl XorState {
         (self.t, self.value) = (t, bits);
         self.count += 1;
         Ok(())
-    }
-
-    #[inline(always)]
-    fn put_value(&mut self, tail: &mut Tail, sink: &mut impl WordSink, xor: u64) {
-        let mut window = WriteWindow { lead: self.lead, trail: self.trail };
-        window.put(tail, sink, xor);
-        (self.lead, self.trail) = (window.lead, window.trail);
     }
 
     /// Completes the chunk whose finished words are `out[start..]`: appends the unfinished one and
@@ -139,8 +130,8 @@ impl XorState {
     /// The state as five words, in the layout of `docs/formats/chunks.md`.
     pub fn to_words(self) -> [u64; 5] {
         let small = u64::from(self.used)
-            | u64::from(self.lead) << 8
-            | u64::from(self.trail) << 16
+            | u64::from(self.window.size) << 8
+            | u64::from(self.window.trail) << 16
             | u64::from(self.count) << 32;
         [self.t as u64, self.delta, self.value, self.tail, small]
     }
@@ -154,11 +145,10 @@ impl XorState {
             tail,
             count: (small >> 32) as u16,
             used: small as u8,
-            lead: (small >> 8) as u8,
-            trail: (small >> 16) as u8,
+            window: Window { size: (small >> 8) as u8, trail: (small >> 16) as u8 },
         };
-        let window =
-            state.lead == crate::window::UNSET || (state.lead < 32 && state.lead + state.trail.min(64) < 64);
+        let Window { size, trail } = state.window;
+        let window = size.checked_add(trail).is_some_and(|n| n <= 64);
         let clean = state.used < 64 && (state.tail << state.used) == 0;
         if window && clean && state.to_words()[4] == small {
             Ok(state)
@@ -172,14 +162,12 @@ impl XorState {
     pub fn resume(bytes: &[u8], sink: &mut impl WordSink) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes)?;
         while cursor.advance()?.is_some() {}
-        let window = cursor.window.to_writer();
         let mut state = Self {
             t: cursor.t,
             delta: cursor.delta,
             value: cursor.value,
             count: cursor.count as u16,
-            lead: window.lead,
-            trail: window.trail,
+            window: cursor.window,
             ..Self::new()
         };
         let end = if cursor.count == 0 {
@@ -332,7 +320,7 @@ struct Cursor<'a> {
     t: Millis,
     delta: u64,
     value: u64,
-    window: ReadWindow,
+    window: Window,
 }
 
 impl<'a> Cursor<'a> {
@@ -348,7 +336,7 @@ impl<'a> Cursor<'a> {
         if reader.remaining() < least {
             return Err(DecodeError::Truncated);
         }
-        Ok(Self { reader, count, index: 0, t: 0, delta: 0, value: 0, window: ReadWindow::default() })
+        Ok(Self { reader, count, index: 0, t: 0, delta: 0, value: 0, window: Window::default() })
     }
 
     /// The next sample, or `None` after the last.

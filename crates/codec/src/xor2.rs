@@ -7,7 +7,7 @@ use crate::DecodeError;
 use crate::bits::Reader;
 use crate::varbit;
 use crate::varint::unzigzag;
-use crate::window::ReadWindow;
+use crate::window::Window;
 use crate::xor::{sample_count, take_uvarint};
 
 const HEADER_LEN: usize = 3;
@@ -67,7 +67,7 @@ pub fn iter(bytes: &[u8]) -> Result<Iter<'_>, DecodeError> {
         t: 0,
         delta: 0,
         value: 0,
-        window: ReadWindow::default(),
+        window: Window::default(),
         failed: false,
     })
 }
@@ -85,7 +85,7 @@ pub struct Iter<'a> {
     delta: u64,
     /// Bits of the last value that was not the stale marker.
     value: u64,
-    window: ReadWindow,
+    window: Window,
     failed: bool,
 }
 
