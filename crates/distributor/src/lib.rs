@@ -1,1 +1,252 @@
-//! Write road: validate, limit, shard, append to the ingest log.
+//! The write road up to the ingest log.
+//!
+//! ```text
+//! body → decompress → decode → check each series → record → log (durable) → head (visible) → answer
+//! ```
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`api`] | the HTTP endpoint: negotiation, statuses, headers |
+//! | [`request`] | one request: body in, log records out |
+//! | [`check`] | what a valid series is |
+//! | [`refusal`] | texts of refusals |
+//! | [`placement`] | which partition a tenant's records go to |
+//! | [`settings`] | limits that decide how records are folded go through the log too |
+//! | [`metrics`] | figures of the write road |
+//!
+//! Promises: one bad series never takes a good one with it; what is answered with success is
+//! durable and visible. Refuses: to retry, and to keep anything itself.
+
+pub mod api;
+mod check;
+mod metrics;
+mod placement;
+mod refusal;
+mod request;
+mod settings;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossbeam::queue::ArrayQueue;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use norn_contract::append::{AppendError, Appender, Push, Written};
+use norn_contract::applied::AppliedRecords;
+use norn_contract::clock::Clock;
+use norn_contract::log::{IngestLog, LogError, Offset, Partition, Record, RecordKind};
+use norn_kit::metrics::Registry;
+use norn_kit::pool::Pool;
+use norn_kit::stage::StageCpu;
+use norn_limits::{Limits, Rate, RateLimiter, TenantLimits};
+use norn_model::rejection::Rejection;
+use norn_model::tenant::Tenant;
+
+use crate::metrics::Metrics;
+use crate::request::{Prepared, Scratch};
+use crate::settings::SentSettings;
+
+/// Bodies above this size are worked on by the CPU pool, so that they hold up nobody else.
+const POOL_ABOVE: usize = 256 << 10;
+/// Request buffers kept for reuse.
+const SCRATCHES: usize = 16;
+
+/// What a distributor needs.
+pub struct Parts {
+    /// Limits of tenants.
+    pub limits: TenantLimits,
+    /// Where records go.
+    pub log: Arc<dyn IngestLog>,
+    /// Tells what heads refused, where they are in this process.
+    pub applied: Option<Arc<dyn AppliedRecords>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where large requests are worked on.
+    pub pool: Pool,
+    /// CPU by stage.
+    pub stages: StageCpu,
+    /// Largest body, compressed or not, in bytes.
+    pub max_recv_msg_size: usize,
+}
+
+/// Takes remote-write requests. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Distributor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    rates: RateLimiter,
+    requests: RateLimiter,
+    settings: SentSettings,
+    scratches: ArrayQueue<Box<Scratch>>,
+    metrics: Metrics,
+}
+
+impl Distributor {
+    /// A distributor; registers its metrics.
+    pub fn new(parts: Parts, registry: &Registry) -> Self {
+        let inner = Inner {
+            parts,
+            rates: RateLimiter::new(),
+            requests: RateLimiter::new(),
+            settings: SentSettings::default(),
+            scratches: ArrayQueue::new(SCRATCHES),
+            metrics: Metrics::register(registry),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Largest body that is read, in bytes.
+    pub fn max_recv_msg_size(&self) -> usize {
+        self.inner.parts.max_recv_msg_size
+    }
+}
+
+impl Appender for Distributor {
+    fn push(&self, tenant: Tenant, push: Push) -> BoxFuture<'_, Result<Written, AppendError>> {
+        let inner = self.inner.clone();
+        async move {
+            let limits = inner.parts.limits.for_tenant(&tenant);
+            inner.admit_request(&tenant, &limits)?;
+            let prepared = if push.body.len() > POOL_ABOVE {
+                let job = {
+                    let (inner, tenant, limits) = (inner.clone(), tenant.clone(), limits.clone());
+                    move || inner.prepare(&tenant, &limits, &push)
+                };
+                inner.parts.pool.run(job).await.map_err(|e| AppendError::Internal(e.to_string()))??
+            } else {
+                inner.prepare(&tenant, &limits, &push)?
+            };
+            inner.append(tenant, &limits, prepared).await
+        }
+        .boxed()
+    }
+}
+
+impl Inner {
+    /// The tenant's limit of requests.
+    fn admit_request(&self, tenant: &Tenant, limits: &Limits) -> Result<(), AppendError> {
+        self.metrics.requests_in(tenant);
+        if limits.request_rate <= 0.0 {
+            return Ok(());
+        }
+        let burst = match limits.request_burst_size {
+            0 => u64::MAX,
+            n => n,
+        };
+        let rate = Rate { per_second: limits.request_rate, burst };
+        if self.requests.take(tenant, 1, rate, self.parts.clock.now()).is_ok() {
+            return Ok(());
+        }
+        self.metrics.discarded_request(tenant, "rate_limited");
+        let text = format!(
+            "the request has been rejected because the tenant exceeded the request rate limit, set to {} requests/s across all distributors with a maximum allowed burst of {}",
+            limits.request_rate, limits.request_burst_size
+        );
+        Err(AppendError::RateLimited(
+            Rejection::new("tenant-max-request-rate", "rate_limited", text)
+                .with_tenant_flags(&["distributor.request-rate-limit", "distributor.request-burst-size"]),
+        ))
+    }
+
+    /// Everything that happens before the log, on one thread.
+    fn prepare(&self, tenant: &Tenant, limits: &Limits, push: &Push) -> Result<Prepared, AppendError> {
+        let mut scratch = self.scratches.pop().unwrap_or_default();
+        let prepared = scratch.prepare(&request::Context {
+            limits,
+            now: self.parts.clock.now(),
+            max_size: self.parts.max_recv_msg_size,
+            stages: &self.parts.stages,
+            push,
+        });
+        scratch.shrink();
+        // A full pool means enough buffers are kept already.
+        let _ = self.scratches.push(scratch);
+        let prepared = prepared?;
+        self.metrics.received(tenant, &prepared);
+        self.admit_items(tenant, limits, &prepared)?;
+        Ok(prepared)
+    }
+
+    /// The tenant's limit of samples: all or nothing for what is left of the request.
+    fn admit_items(&self, tenant: &Tenant, limits: &Limits, prepared: &Prepared) -> Result<(), AppendError> {
+        let rate = Rate { per_second: limits.ingestion_rate, burst: limits.ingestion_burst_size };
+        let items = prepared.items();
+        if self.rates.take(tenant, items, rate, self.parts.clock.now()).is_ok() {
+            return Ok(());
+        }
+        self.metrics.discarded(tenant, "rate_limited", items);
+        let text = format!(
+            "the request has been rejected because the tenant exceeded the ingestion rate limit, set to {} items/s with a maximum allowed burst of {}. This limit is applied on the total number of samples, exemplars and metadata received across all distributors",
+            limits.ingestion_rate, limits.ingestion_burst_size
+        );
+        Err(AppendError::RateLimited(
+            Rejection::new("tenant-max-ingestion-rate", "rate_limited", text)
+                .with_tenant_flags(&["distributor.ingestion-rate-limit", "distributor.ingestion-burst-size"]),
+        ))
+    }
+
+    /// Log, then head, then answer.
+    async fn append(
+        &self,
+        tenant: Tenant,
+        limits: &Limits,
+        prepared: Prepared,
+    ) -> Result<Written, AppendError> {
+        let partition = placement::partition(&tenant, self.parts.log.writable());
+        let mut written = prepared.written;
+        if !prepared.records.is_empty() {
+            let pending = self.enqueue(&tenant, limits, partition, prepared.records);
+            let offsets = futures::future::try_join_all(pending).await.map_err(|e| {
+                self.settings.forget(&tenant, partition);
+                append_error(&e)
+            })?;
+            self.await_applied(partition, offsets, &mut written).await;
+        }
+        self.metrics.refused(&tenant, &written.refused);
+        Ok(written)
+    }
+
+    /// Hands records to the log. Settings go first and under one lock with them, so that no record
+    /// of a tenant is folded before the settings it was accepted under.
+    fn enqueue(
+        &self,
+        tenant: &Tenant,
+        limits: &Limits,
+        partition: Partition,
+        records: Vec<Bytes>,
+    ) -> Vec<BoxFuture<'static, Result<Offset, LogError>>> {
+        let timestamp = self.parts.clock.now();
+        let record = |kind, value| Record { tenant: tenant.clone(), kind, timestamp, value };
+        let append = |kind, value| self.parts.log.append(partition, record(kind, value));
+        let mut pending = Vec::with_capacity(records.len() + 1);
+        self.settings.with_current(tenant, limits, partition, |settings| {
+            pending.push(append(RecordKind::Settings, settings));
+        });
+        pending.extend(records.into_iter().map(|value| append(RecordKind::Write(2), value)));
+        pending
+    }
+
+    async fn await_applied(&self, partition: Partition, offsets: Vec<Offset>, written: &mut Written) {
+        let Some(applied) = &self.parts.applied else { return };
+        for offset in offsets {
+            if let Some(refused) = applied.applied(partition, offset).await {
+                written.samples = written.samples.saturating_sub(refused.samples);
+                written.histograms = written.histograms.saturating_sub(refused.histograms);
+                written.exemplars = written.exemplars.saturating_sub(refused.exemplars);
+                written.refused.merge(&refused);
+            }
+        }
+    }
+}
+
+fn append_error(error: &LogError) -> AppendError {
+    match error {
+        LogError::Unavailable(_) => AppendError::Unavailable(error.to_string()),
+        LogError::TooLarge { .. } | LogError::OutOfRange { .. } | LogError::Corrupt(_) => {
+            AppendError::Internal(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One request: body in, log records out.
+
+use bytes::Bytes;
+use norn_contract::append::{AppendError, Compression, Protocol, Push, Written};
+use norn_kit::cpu_time::Stopwatch;
+use norn_kit::stage::{Stage, StageCpu};
+use norn_limits::Limits;
+use norn_model::Millis;
+use norn_model::rejection::Rejection;
+use norn_wire::content::{self, ContentError};
+use norn_wire::histogram::HistogramRef;
+use norn_wire::record::Builder;
+use norn_wire::remote_write::{self, Request, View};
+
+use crate::check::{self, Checker};
+
+/// A record is closed when it reaches this size.
+const RECORD_FULL: usize = 8 << 20;
+/// Largest record: Mimir's 16,000,000 bytes less 16 KiB.
+const MAX_ITEM: usize = 15_983_616;
+/// A decompression buffer above this size is not kept.
+const KEEP: usize = 4 << 20;
+
+/// What the work on one request looks at.
+pub struct Context<'a> {
+    /// Limits of the tenant.
+    pub limits: &'a Limits,
+    /// The time.
+    pub now: Millis,
+    /// Largest body, compressed or not.
+    pub max_size: usize,
+    /// CPU by stage.
+    pub stages: &'a StageCpu,
+    /// The request.
+    pub push: &'a Push,
+}
+
+/// A request after everything that happens before the log.
+#[derive(Default)]
+pub struct Prepared {
+    /// Values of version 2 records.
+    pub records: Vec<Bytes>,
+    /// What the records hold, and what was refused.
+    pub written: Written,
+    /// Metadata entries in the records.
+    pub metadata: u32,
+    /// What came in: samples, histograms, exemplars, metadata.
+    pub received: [usize; 4],
+}
+
+impl Prepared {
+    /// What the tenant's ingestion rate is charged for.
+    pub fn items(&self) -> u64 {
+        let w = &self.written;
+        u64::from(w.samples) + u64::from(w.histograms) + u64::from(w.exemplars) + u64::from(self.metadata)
+    }
+}
+
+/// Memory that is reused from request to request.
+#[derive(Default)]
+pub struct Scratch {
+    body: Vec<u8>,
+    view: View,
+    builder: Builder,
+}
+
+impl Scratch {
+    /// Gives back what an unusually large request took.
+    pub fn shrink(&mut self) {
+        if self.body.capacity() > KEEP {
+            *self = Self::default();
+        }
+    }
+
+    /// Decompresses, decodes, checks and builds records.
+    pub fn prepare(&mut self, context: &Context<'_>) -> Result<Prepared, AppendError> {
+        let mut watch = Stopwatch::start();
+        let Push { protocol, compression, body } = context.push;
+        let unpacked = unpack(*compression, body, context.max_size, &mut self.body);
+        context.stages.add(Stage::Decompress, watch.lap());
+        unpacked.map_err(|e| body_error(&e, context.max_size))?;
+
+        let exemplars = context.limits.max_global_exemplars_per_user > 0;
+        let options = remote_write::Options { exemplars, ..Default::default() };
+        let decoded = match protocol {
+            Protocol::RemoteWrite1 => self.view.decode_v1(&self.body, options),
+            Protocol::RemoteWrite2 => self.view.decode_v2(&self.body, options),
+        };
+        context.stages.add(Stage::Decode, watch.lap());
+        let request = decoded.map_err(|e| AppendError::Malformed(e.to_string()))?;
+
+        self.builder.clear();
+        let mut work = Work { context, builder: &mut self.builder, out: Prepared::default() };
+        work.run(request);
+        let prepared = work.out;
+        context.stages.add(Stage::Validate, watch.lap());
+        Ok(prepared)
+    }
+}
+
+fn unpack(
+    compression: Compression,
+    body: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), ContentError> {
+    match compression {
+        Compression::Snappy => content::snappy(body, limit, out),
+        Compression::Zstd => content::zstd(body, limit, out),
+        Compression::None => content::identity(body, limit, out),
+    }
+}
+
+fn body_error(error: &ContentError, limit: usize) -> AppendError {
+    match error {
+        ContentError::TooLarge { size, .. } => AppendError::TooLarge(too_large(*size, limit)),
+        ContentError::Corrupt(_) => AppendError::Malformed(error.to_string()),
+    }
+}
+
+/// The refusal of a body of `size` bytes.
+pub fn too_large(size: u64, limit: usize) -> Rejection {
+    let text = format!(
+        "the incoming push request has been rejected because its message size of {size} bytes is larger than the allowed limit of {limit} bytes"
+    );
+    Rejection::new("distributor-max-write-message-size", "message_too_large", text)
+        .with_tenant_flags(&["distributor.max-recv-msg-size"])
+}
+
+struct Work<'a, 'b> {
+    context: &'a Context<'a>,
+    builder: &'b mut Builder,
+    out: Prepared,
+}
+
+impl Work<'_, '_> {
+    fn run(&mut self, request: Request<'_>) {
+        self.out.received = [
+            request.sample_count(),
+            request.histogram_count(),
+            request.exemplar_count(),
+            request.metadata().len(),
+        ];
+        let mut checker = Checker::new(self.context.limits, self.context.now, &request);
+        for series in request.series() {
+            self.series(&mut checker, &series);
+        }
+        for entry in request.metadata() {
+            self.metadata(&entry);
+        }
+        self.close_record();
+    }
+
+    fn series<'a>(&mut self, checker: &mut Checker<'a>, series: &remote_write::Series<'a>) {
+        let weight = weight(series);
+        let refused = &mut self.out.written.refused;
+        if weight > MAX_ITEM {
+            refused.note(|| item_too_large(weight));
+        }
+        if weight > MAX_ITEM || !checker.check(series, refused) {
+            refused.samples += series.samples().len() as u32;
+            refused.histograms += series.histograms().len() as u32;
+            refused.exemplars += series.exemplars().len() as u32;
+            return;
+        }
+        if self.builder.len() + weight > MAX_ITEM {
+            self.close_record();
+        }
+        let mut out = self.builder.series(checker.labels().iter().copied());
+        let written = &mut self.out.written;
+        written.samples += checker.samples(series, |s| {
+            out.sample(s.timestamp, s.value);
+        });
+        written.histograms += checker.histograms(series, &mut written.refused, |h| {
+            out.histogram(h.timestamp, h.histogram);
+        });
+        written.exemplars += checker.exemplars(series, &mut written.refused, |e| {
+            out.exemplar(e.labels.clone(), e.value, e.timestamp);
+        });
+        if series.created() != 0 {
+            out.created(series.created());
+        }
+        if let Some((kind, help, unit)) = checker.series_metadata(series) {
+            out.metadata(kind, help, unit);
+            self.out.metadata += 1;
+        }
+        drop(out);
+        if self.builder.len() > RECORD_FULL {
+            self.close_record();
+        }
+    }
+
+    fn metadata(&mut self, entry: &remote_write::FamilyMetadata<'_>) {
+        match check::metadata(entry, self.context.limits) {
+            Ok(Some((family, help, unit))) => {
+                self.builder.metadata(family, entry.kind, help, unit);
+                self.out.metadata += 1;
+            }
+            Ok(None) => {}
+            Err(rejection) => self.out.written.refused.note(|| rejection),
+        }
+    }
+
+    fn close_record(&mut self) {
+        if self.builder.is_empty() {
+            return;
+        }
+        let value = self.builder.finish();
+        self.out.records.push(value);
+    }
+}
+
+/// An upper bound of the bytes a series takes in a record.
+fn weight(series: &remote_write::Series<'_>) -> usize {
+    const SAMPLE: usize = 24;
+    const HISTOGRAM: usize = 256;
+    let labels: usize = series.labels().map(|(n, v)| n.len() + v.len() + 16).sum();
+    let buckets = |h: HistogramRef<'_>| match h {
+        HistogramRef::Int(h) => {
+            h.positive_buckets.len()
+                + h.negative_buckets.len()
+                + h.custom_values.len()
+                + 2 * (h.positive_spans.len() + h.negative_spans.len())
+        }
+        HistogramRef::Float(h) => {
+            h.positive_buckets.len()
+                + h.negative_buckets.len()
+                + h.custom_values.len()
+                + 2 * (h.positive_spans.len() + h.negative_spans.len())
+        }
+    };
+    let histograms: usize = series.histograms().map(|h| HISTOGRAM + 10 * buckets(h.histogram)).sum();
+    let exemplars: usize =
+        series.exemplars().map(|e| 256 + e.labels.map(|(n, v)| n.len() + v.len()).sum::<usize>()).sum();
+    labels + SAMPLE * series.samples().len() + histograms + exemplars
+}
+
+fn item_too_large(size: usize) -> Rejection {
+    let text = format!(
+        "a series of the request has been rejected because it needs about {size} bytes, more than the {MAX_ITEM} bytes that one log record may hold"
+    );
+    Rejection::new("distributor-max-write-request-data-item-size", "item_too_large", text)
+}
