@@ -44,9 +44,22 @@ impl Window {
     }
 
     /// Takes what follows a set control bit, of which 12 bits are available.
+    ///
+    /// Whether the window is new is as good as random, so both cases share one path.
     #[inline(always)]
     pub(crate) fn take_changed(&mut self, reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
-        if reader.bits(1) == 1 { self.take_new(reader) } else { self.take_reused(reader) }
+        let control = reader.peek() >> 52;
+        let is_new = control >> 11 == 1;
+        let lead = (control >> 6) as u8 & 31;
+        // 64 is written as 0.
+        let size = (control as u8 & 63).wrapping_sub(1) % 64 + 1;
+        let new = Self { size, trail: 64u8.wrapping_sub(lead + size) };
+        *self = if is_new { new } else { *self };
+        reader.skip(if is_new { 12 } else { 1 });
+        if self.trail > 63 || self.size == 0 {
+            return Err(DecodeError::Invalid("value window is wider than 64 bits or not set"));
+        }
+        Ok(reader.take(u32::from(self.size)) << self.trail)
     }
 
     /// Takes a window, 11 bits of which are available, and the bits in it.

@@ -284,18 +284,21 @@ fn fill(
         cursor.reader.refill();
         // A sample whose delta and value repeat is two zero bits: take a run of them at once.
         let run = (cursor.reader.peek().leading_zeros().min(Reader::REFILL) / 2).min(left as u32);
-        for _ in 0..run {
-            cursor.t = cursor.t.wrapping_add(cursor.delta as i64);
-            if cursor.t > maxt {
-                return Ok(n);
+        if run > 0 {
+            for _ in 0..run {
+                cursor.t = cursor.t.wrapping_add(cursor.delta as i64);
+                if cursor.t > maxt {
+                    return Ok(n);
+                }
+                (timestamps[n], values[n]) = (cursor.t, f64::from_bits(cursor.value));
+                n += usize::from(cursor.t >= mint);
             }
-            (timestamps[n], values[n]) = (cursor.t, f64::from_bits(cursor.value));
-            n += usize::from(cursor.t >= mint);
-        }
-        cursor.reader.skip(run * 2);
-        left -= run as usize;
-        if left == 0 {
-            break;
+            cursor.reader.skip(run * 2);
+            left -= run as usize;
+            if left == 0 {
+                break;
+            }
+            cursor.reader.refill();
         }
         let (t, v) = cursor.later()?;
         if cursor.reader.is_overrun() {
@@ -347,7 +350,10 @@ impl<'a> Cursor<'a> {
         let sample = match self.index {
             0 => self.first()?,
             1 => self.second()?,
-            _ => self.later()?,
+            _ => {
+                self.reader.refill();
+                self.later()?
+            }
         };
         if self.reader.is_overrun() {
             return Err(DecodeError::Truncated);
@@ -369,10 +375,9 @@ impl<'a> Cursor<'a> {
         Ok((self.t, f64::from_bits(self.value)))
     }
 
-    /// A sample after the second.
+    /// A sample after the second, where [`Reader::REFILL`] bits are available.
     #[inline(always)]
     fn later(&mut self) -> Result<(Millis, f64), DecodeError> {
-        self.reader.refill();
         let dod = match self.reader.peek().leading_ones() {
             0 => {
                 self.reader.skip(1);
