@@ -6,6 +6,8 @@
 //! forms taken and refused are listed in `docs/formats/remote-write.md`.
 
 mod request;
+#[cfg(test)]
+mod tests;
 mod v1;
 mod v2;
 
