@@ -1,7 +1,7 @@
 //! CPU seconds of the write road, by stage: `norn_write_cpu_seconds_total{stage="decode"}`.
 //!
-//! What the process used beyond the sum of all stages is HTTP, the runtime and the kernel's share
-//! of both.
+//! Log and heads have threads of their own, whose CPU `norn_thread_cpu_seconds_total` tells; what
+//! the process used beyond all of these is HTTP, the runtime and the kernel's share of both.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -20,16 +20,12 @@ pub enum Stage {
     Decode,
     /// Checking series and building log records.
     Validate,
-    /// Framing, writing and syncing.
-    Log,
-    /// Applying records to heads.
-    Head,
 }
 
 /// One counter a stage. Cloning copies pointers.
 #[derive(Clone, Debug)]
 pub struct StageCpu {
-    counters: [Counter<f64, AtomicU64>; 5],
+    counters: [Counter<f64, AtomicU64>; 3],
 }
 
 impl StageCpu {
@@ -40,7 +36,7 @@ impl StageCpu {
             "CPU time of the write road by stage",
             Family::<[(&'static str, &'static str); 1], Counter<f64, AtomicU64>>::default(),
         );
-        let counters = ["decompress", "decode", "validate", "log", "head"]
+        let counters = ["decompress", "decode", "validate"]
             .map(|stage| family.get_or_create(&[("stage", stage)]).clone());
         Self { counters }
     }
@@ -59,11 +55,11 @@ mod tests {
     fn counts_by_stage() {
         let registry = Registry::new();
         let stages = StageCpu::register(&registry);
-        stages.add(Stage::Log, Duration::from_millis(1500));
-        stages.add(Stage::Head, Duration::from_millis(250));
+        stages.add(Stage::Decode, Duration::from_millis(1500));
+        stages.add(Stage::Validate, Duration::from_millis(250));
         let mut text = String::new();
         registry.encode_text(&mut text).expect("encodes");
-        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"log\"} 1.5"), "{text}");
-        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"head\"} 0.25"), "{text}");
+        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"decode\"} 1.5"), "{text}");
+        assert!(text.contains("norn_write_cpu_seconds_total{stage=\"validate\"} 0.25"), "{text}");
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A figure that the system does not give is left out.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
@@ -42,8 +44,41 @@ impl Collector for ProcessCollector {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        Ok(())
+        encode_threads(&mut encoder)
     }
+}
+
+/// CPU time by thread name, the number at the end left out: a pool counts as one. Resolution is
+/// the system's clock tick; threads that ended no longer count.
+fn encode_threads(encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let help = "CPU time of the threads of one name that are running, user and system, in seconds.";
+    let mut family = encoder.encode_descriptor("norn_thread_cpu_seconds", help, None, MetricType::Counter)?;
+    for (thread, seconds) in thread_cpu() {
+        let cpu = ConstCounter::new(seconds);
+        cpu.encode(family.encode_family(&[("thread", thread)])?)?;
+    }
+    Ok(())
+}
+
+fn thread_cpu() -> BTreeMap<String, f64> {
+    let mut by_name = BTreeMap::new();
+    let hertz = rustix::param::clock_ticks_per_second() as f64;
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let read = || -> Option<(String, f64)> {
+            let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+            let (head, tail) = stat.rsplit_once(')')?;
+            let name = head.split_once('(')?.1.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+            let mut fields = tail.split_ascii_whitespace().skip(11);
+            let user: f64 = fields.next()?.parse().ok()?;
+            let system: f64 = fields.next()?.parse().ok()?;
+            Some((name.to_owned(), (user + system) / hertz))
+        };
+        // A thread may end while it is being read.
+        if let Some((name, seconds)) = read() {
+            *by_name.entry(name).or_default() += seconds;
+        }
+    }
+    by_name
 }
 
 #[derive(Clone, Copy)]
