@@ -27,8 +27,8 @@ const VERBATIM: u8 = 1;
 const ZSTD: u8 = 2;
 const SETTINGS: u8 = 3;
 const CLOSED: u8 = 128;
-/// Types from here on take no offset.
-const OFFSETLESS: u8 = 128;
+/// Types from here on take no offset; a reader that does not know one steps over it.
+const FIRST_SKIPPABLE: u8 = CLOSED + 1;
 
 /// CRC-32C.
 pub fn crc(bytes: &[u8]) -> u32 {
@@ -166,7 +166,7 @@ impl FrameKind {
             ZSTD => Self::Record(RecordKind::Write(version), Encoding::Zstd),
             SETTINGS => Self::Record(RecordKind::Settings, Encoding::Plain),
             CLOSED => Self::Closed,
-            OFFSETLESS.. => Self::Skip,
+            FIRST_SKIPPABLE.. => Self::Skip,
             other => Self::Unknown(other),
         }
     }
