@@ -12,15 +12,18 @@
 //! | [`chunk`] | numbers of chunk encodings |
 //! | [`metadata`] | type, help and unit of a metric |
 //! | [`matcher`] | label matchers with Go's regular-expression dialect |
+//! | `pattern`, `dialect` | what a pattern matches, and how Go writes patterns |
 //! | [`quote`] | texts in double quotes, as Go writes them |
 //! | [`tenant`] | the tenant capability |
 //! | [`rejection`] | what a write was refused for, with Mimir's error ids |
 
 pub mod chunk;
+mod dialect;
 pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+mod pattern;
 pub mod quote;
 pub mod rejection;
 pub mod sample;

@@ -4,8 +4,10 @@
 //! ASCII-only. An absent label counts as the empty string.
 
 use std::fmt;
+use std::sync::Arc;
 
-use regex::Regex;
+use crate::pattern::Pattern;
+use crate::quote::Quoted;
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,56 +39,62 @@ impl MatchOp {
 #[error("error parsing regexp: {0}")]
 pub struct PatternError(pub String);
 
-/// One condition on one label.
+/// One condition on one label. Cloning copies a pointer.
 #[derive(Clone)]
 pub struct Matcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     name: String,
     op: MatchOp,
     value: String,
-    regex: Option<Regex>,
+    /// Present where `op` takes a pattern.
+    pattern: Option<Pattern>,
 }
 
 impl Matcher {
     /// A matcher; fails where `op` takes a pattern and `value` is not one.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, PatternError> {
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(
-                Regex::new(&format!("^(?s-u:{value})$")).map_err(|e| PatternError(e.to_string()))?,
-            ),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::new(value).map_err(PatternError)?),
         };
-        Ok(Self { name: name.to_owned(), op, value: value.to_owned(), regex })
+        Ok(Self::from_parts(op, name, value, pattern))
     }
 
     /// `name="value"`.
     pub fn equal(name: &str, value: &str) -> Self {
-        Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned(), regex: None }
+        Self::from_parts(MatchOp::Equal, name, value, None)
+    }
+
+    fn from_parts(op: MatchOp, name: &str, value: &str, pattern: Option<Pattern>) -> Self {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Self { inner: Arc::new(Inner { name, op, value, pattern }) }
     }
 
     /// The label looked at.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// How it compares.
     pub fn op(&self) -> MatchOp {
-        self.op
+        self.inner.op
     }
 
     /// The text or pattern as written.
     pub fn value(&self) -> &str {
-        &self.value
+        &self.inner.value
     }
 
     /// Whether a label with this value (`""` for absent) passes.
     pub fn matches(&self, value: &str) -> bool {
-        match (self.op, &self.regex) {
-            (MatchOp::Equal, _) => self.value == value,
-            (MatchOp::NotEqual, _) => self.value != value,
-            (MatchOp::Regex, Some(re)) => re.is_match(value),
-            (MatchOp::NotRegex, Some(re)) => !re.is_match(value),
-            (_, None) => false,
-        }
+        let found = match &self.inner.pattern {
+            None => self.inner.value == value,
+            Some(pattern) => pattern.matches(value),
+        };
+        found == self.is_positive()
     }
 
     /// Whether a series without the label passes.
@@ -94,33 +102,48 @@ impl Matcher {
         self.matches("")
     }
 
+    fn is_positive(&self) -> bool {
+        matches!(self.inner.op, MatchOp::Equal | MatchOp::Regex)
+    }
+
     /// The exact values a positive matcher can pass (`=`, or `=~` of plain alternatives), sorted
     /// and unique; `None` where they can not be listed.
     pub fn exact_values(&self) -> Option<&[String]> {
-        None
+        match &self.inner.pattern {
+            _ if !self.is_positive() => None,
+            None => Some(std::slice::from_ref(&self.inner.value)),
+            Some(pattern) => pattern.exact_values(),
+        }
     }
 
     /// The text every passing value starts with; empty where there is none.
     pub fn prefix(&self) -> &str {
-        ""
+        match &self.inner.pattern {
+            _ if !self.is_positive() => "",
+            None => &self.inner.value,
+            Some(pattern) => pattern.prefix(),
+        }
     }
 }
 
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
-        self.op == other.op && self.name == other.name && self.value == other.value
+        Arc::ptr_eq(&self.inner, &other.inner)
+            || (self.op() == other.op() && self.name() == other.name() && self.value() == other.value())
     }
 }
 
 impl Eq for Matcher {}
 
 impl fmt::Display for Matcher {
+    /// `name="value"`, the name quoted where it is not a plain word.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if crate::labels::is_legacy_label_name(&self.name) {
-            write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+        if crate::labels::is_legacy_label_name(self.name()) {
+            f.write_str(self.name())?;
         } else {
-            write!(f, "{:?}{}{:?}", self.name, self.op.as_str(), self.value)
+            write!(f, "{}", Quoted(self.name()))?;
         }
+        write!(f, "{}{}", self.op().as_str(), Quoted(self.value()))
     }
 }
 

@@ -13,6 +13,10 @@ use regex::Regex;
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a str);
 
+/// Displays bytes in double quotes; what is not UTF-8 becomes `\xff`.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedBytes<'a>(pub &'a [u8]);
+
 /// Displays a character in single quotes.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotedChar(pub char);
@@ -21,6 +25,17 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         self.0.chars().try_for_each(|c| write_char(f, c, '"'))?;
+        f.write_char('"')
+    }
+}
+
+impl fmt::Display for QuotedBytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for chunk in self.0.utf8_chunks() {
+            chunk.valid().chars().try_for_each(|c| write_char(f, c, '"'))?;
+            chunk.invalid().iter().try_for_each(|b| write!(f, "\\x{b:02x}"))?;
+        }
         f.write_char('"')
     }
 }
@@ -51,7 +66,8 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char, quote: char) -> fmt::Result {
     }
 }
 
-/// Whether a character stands for itself: letters, marks, numbers, punctuation, symbols and the ASCII space.
+/// Whether a character stands for itself: letters, marks, numbers, punctuation, symbols and the
+/// ASCII space.
 pub fn is_printable(c: char) -> bool {
     static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\pL\pM\pN\pP\pS]$").ok());
     if c.is_ascii() {
@@ -68,6 +84,7 @@ mod tests {
     fn escapes_as_go_does() {
         let text = "é\u{301} \"'\\\n\0\x7f\u{200b}\u{e0001}\u{a0}日";
         assert_eq!(Quoted(text).to_string(), r#""é́ \"'\\\n\x00\x7f\u200b\U000e0001\u00a0日""#);
+        assert_eq!(QuotedBytes(b"a\xc5z").to_string(), r#""a\xc5z""#);
         assert_eq!(QuotedChar('\'').to_string(), r"'\''");
         assert_eq!(QuotedChar('"').to_string(), "'\"'");
     }
