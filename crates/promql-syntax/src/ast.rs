@@ -91,8 +91,10 @@ pub struct NumberLiteral {
 /// A text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StringLiteral {
-    /// Unquoted.
+    /// Unquoted; bytes that are not UTF-8 are replaced.
     pub value: String,
+    /// The bytes, where they are not UTF-8: escapes like `\xff` can make such texts.
+    pub raw: Option<Vec<u8>>,
     /// Where, quotes included.
     pub span: Span,
 }

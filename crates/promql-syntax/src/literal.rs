@@ -132,11 +132,11 @@ pub fn unquote(text: &str) -> Vec<u8> {
     out
 }
 
-/// As [`unquote`], with what is not UTF-8 replaced.
-pub fn unquote_text(text: &str) -> String {
+/// As [`unquote`], with what is not UTF-8 replaced. The bytes come along where that was needed.
+pub fn unquote_text(text: &str) -> (String, Option<Vec<u8>>) {
     match String::from_utf8(unquote(text)) {
-        Ok(text) => text,
-        Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        Ok(text) => (text, None),
+        Err(e) => (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(e.into_bytes())),
     }
 }
 

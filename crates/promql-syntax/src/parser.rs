@@ -216,8 +216,8 @@ impl<'a> Parser<'a> {
             }
             Token::String => {
                 self.next()?;
-                let value = literal::unquote_text(self.word(span));
-                Ok(Some(Operand::leaf(Expr::String(StringLiteral { value, span }))))
+                let (value, raw) = literal::unquote_text(self.word(span));
+                Ok(Some(Operand::leaf(Expr::String(StringLiteral { value, raw, span }))))
             }
             Token::LeftBrace => Ok(Some(Operand::leaf(Expr::Vector(self.selector(None)?)))),
             token if token.is_metric_name() => self.named(stack),
@@ -451,7 +451,8 @@ impl<'a> Parser<'a> {
                 self.next()?;
                 matching.card =
                     if k == Keyword::GroupLeft { Cardinality::ManyToOne } else { Cardinality::OneToMany };
-                if self.peek()?.token == Token::LeftParen {
+                let follows = self.peek()?.token;
+                if follows == Token::LeftParen || !follows.starts_expression() {
                     matching.include = self.labels()?;
                 }
             }

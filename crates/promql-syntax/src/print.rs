@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write};
 use norn_model::Millis;
 use norn_model::labels::{METRIC_NAME, is_legacy_label_name};
 use norn_model::matcher::MatchOp;
-use norn_model::quote::Quoted;
+use norn_model::quote::{Quoted, QuotedBytes};
 
 use crate::ast::*;
 
@@ -29,7 +29,10 @@ impl Display for DurationExpr {
 pub(crate) fn write_expr(out: Out, expr: &Expr) -> fmt::Result {
     match expr {
         Expr::Number(n) => write_number(out, n),
-        Expr::String(s) => write!(out, "{}", Quoted(&s.value)),
+        Expr::String(s) => match &s.raw {
+            None => write!(out, "{}", Quoted(&s.value)),
+            Some(raw) => write!(out, "{}", QuotedBytes(raw)),
+        },
         Expr::Vector(v) => write_vector(out, v),
         Expr::Matrix(m) => write_matrix(out, m),
         Expr::Subquery(s) => {

@@ -3,7 +3,7 @@
 
 use norn_model::labels::METRIC_NAME;
 use norn_model::matcher::{MatchOp, Matcher};
-use norn_model::quote::Quoted;
+use norn_model::quote::QuotedBytes;
 
 use crate::ast::*;
 use crate::error::ParseError;
@@ -89,7 +89,7 @@ impl Parser<'_> {
         let Item { token, span } = self.peek()?;
         let name = match token {
             Token::Identifier => self.word(span).to_owned(),
-            Token::String => literal::unquote_text(self.word(span)),
+            Token::String => literal::unquote_text(self.word(span)).0,
             _ => return Err(self.unexpected(MATCH_NAME)),
         };
         self.next()?;
@@ -103,7 +103,7 @@ impl Parser<'_> {
         };
         self.next()?;
         let value = self.expect(Token::String, MATCH_VALUE)?;
-        let text = literal::unquote_text(self.word(value.span));
+        let (text, _) = literal::unquote_text(self.word(value.span));
         Matcher::new(op, &name, &text)
             .or_else(|e| self.error(Span { start: span.start, end: value.span.end }, e.to_string()))
     }
@@ -134,10 +134,10 @@ impl Parser<'_> {
         self.next()?;
         match String::from_utf8(label) {
             Ok(label) if !label.is_empty() => Ok(label),
-            Ok(label) => self.error(span, format!("invalid label name for grouping: {}", Quoted(&label))),
+            Ok(_) => self.error(span, "invalid label name for grouping: \"\""),
             Err(e) => {
-                let label = String::from_utf8_lossy(e.as_bytes());
-                self.error(span, format!("invalid label name for grouping: {}", Quoted(&label)))
+                let label = QuotedBytes(e.as_bytes());
+                self.error(span, format!("invalid label name for grouping: {label}"))
             }
         }
     }

@@ -131,6 +131,15 @@ impl Token {
         }
     }
 
+    /// Whether an expression may start with the token.
+    pub fn starts_expression(self) -> bool {
+        match self {
+            Self::LeftParen | Self::LeftBrace | Self::Number | Self::Duration | Self::String => true,
+            Self::Binary(BinaryOp::Add | BinaryOp::Sub) => true,
+            token => token.is_metric_name(),
+        }
+    }
+
     /// Whether the token can be an unquoted name in a list of labels.
     pub fn is_grouping_label(self) -> bool {
         match self {
