@@ -2,5 +2,6 @@
 //!
 //! Knows no storage, HTTP or tenant.
 
+pub mod histogram;
 pub mod numeric;
 pub mod value;

@@ -1,0 +1,226 @@
+//! The operators `h </ x` and `h >/ x`: keep the observations at most, or at least, `x`.
+
+use norn_model::histogram::FloatHistogram;
+
+use super::buckets::{self, Bucket, indexed, one_sided};
+use super::layout::compact;
+use crate::numeric::logarithm::log2;
+
+/// Which observations stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those not above the limit (`</`).
+    Below,
+    /// Those not below the limit (`>/`).
+    Above,
+}
+
+/// How a bucket's observations are spread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    Linear,
+    Exponential,
+}
+
+/// What is left of a bucket: its count, and the middle of what is left.
+struct Rest {
+    count: f64,
+    middle: f64,
+}
+
+const NOTHING: Rest = Rest { count: 0.0, middle: 0.0 };
+
+/// Removes observations beyond `limit`. Count and sum are estimated anew if that took any.
+pub fn trim(h: &mut FloatHistogram, limit: f64, keep: Keep) {
+    let spread = if h.has_custom_buckets() { Spread::Linear } else { Spread::Exponential };
+    let mut trimmed = Trimmed { limit, keep, count: 0.0, sum: 0.0, changed: false };
+    let mut positive = std::mem::take(&mut h.positive_buckets);
+    let mut negative = std::mem::take(&mut h.negative_buckets);
+    let bounds: Vec<Bucket> =
+        indexed(&h.positive_spans, &positive).map(|b| buckets::positive(h, b)).collect();
+    trimmed.side(&mut positive, &bounds, spread);
+    let bounds: Vec<Bucket> =
+        indexed(&h.negative_spans, &negative).map(|b| buckets::negative(h, b)).collect();
+    trimmed.side(&mut negative, &bounds, spread);
+    (h.positive_buckets, h.negative_buckets) = (positive, negative);
+    if h.zero_count > 0.0 {
+        let zero = one_sided(h, buckets::zero(h));
+        trimmed.bucket(&mut h.zero_count, &zero, Spread::Linear);
+    }
+    if trimmed.changed {
+        (h.count, h.sum) = (trimmed.count, trimmed.sum);
+        compact(h);
+    }
+}
+
+struct Trimmed {
+    limit: f64,
+    keep: Keep,
+    count: f64,
+    sum: f64,
+    changed: bool,
+}
+
+impl Trimmed {
+    fn side(&mut self, counts: &mut [f64], bounds: &[Bucket], spread: Spread) {
+        for (count, bucket) in counts.iter_mut().zip(bounds) {
+            if *count != 0.0 {
+                self.bucket(count, bucket, spread);
+            }
+        }
+    }
+
+    fn bucket(&mut self, count: &mut f64, bucket: &Bucket, spread: Spread) {
+        let rest = self.rest(bucket, spread);
+        if rest.count != *count {
+            *count = rest.count;
+            self.changed = true;
+        }
+        self.count += rest.count;
+        self.sum += rest.middle * rest.count;
+    }
+
+    fn rest(&self, bucket: &Bucket, spread: Spread) -> Rest {
+        let whole = match self.keep {
+            Keep::Below => bucket.upper <= self.limit,
+            Keep::Above => bucket.lower >= self.limit,
+        };
+        if whole {
+            return Rest { count: bucket.count, middle: middle(bucket.lower, bucket.upper, spread) };
+        }
+        let inside = bucket.lower < self.limit && self.limit < bucket.upper;
+        if !inside {
+            return NOTHING;
+        }
+        if bucket.lower == f64::NEG_INFINITY {
+            return self.rest_of_first(bucket);
+        }
+        if bucket.upper == f64::INFINITY {
+            return self.rest_of_last(bucket);
+        }
+        let below = share_below(bucket, self.limit, spread);
+        match self.keep {
+            Keep::Below => {
+                Rest { count: bucket.count * below, middle: middle(bucket.lower, self.limit, spread) }
+            }
+            Keep::Above => {
+                Rest { count: bucket.count * (1.0 - below), middle: middle(self.limit, bucket.upper, spread) }
+            }
+        }
+    }
+
+    /// The bucket without lower bound: observations lie between 0 and its upper bound, or at that
+    /// bound if it is not positive.
+    fn rest_of_first(&self, bucket: &Bucket) -> Rest {
+        let (x, upper) = (self.limit, bucket.upper);
+        match self.keep {
+            Keep::Below if upper <= 0.0 => Rest { count: bucket.count, middle: x },
+            Keep::Below if x > 0.0 => Rest { count: bucket.count * (x / upper), middle: x / 2.0 },
+            Keep::Above if x >= 0.0 => {
+                Rest { count: bucket.count * (1.0 - x / upper), middle: (x + upper) / 2.0 }
+            }
+            Keep::Below | Keep::Above => NOTHING,
+        }
+    }
+
+    /// The bucket without upper bound: nothing of it is known to be below the limit.
+    fn rest_of_last(&self, bucket: &Bucket) -> Rest {
+        match self.keep {
+            Keep::Below => NOTHING,
+            Keep::Above => Rest { count: bucket.count, middle: self.limit },
+        }
+    }
+}
+
+/// Which part of a bucket lies below `x`, which is inside.
+fn share_below(bucket: &Bucket, x: f64, spread: Spread) -> f64 {
+    if spread == Spread::Linear {
+        return (x - bucket.lower) / (bucket.upper - bucket.lower);
+    }
+    let (lower, upper, at) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()), log2(x.abs()));
+    if bucket.lower >= 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
+}
+
+fn middle(lower: f64, upper: f64, spread: Spread) -> f64 {
+    if lower == f64::NEG_INFINITY {
+        return if upper > 0.0 { upper / 2.0 } else { upper };
+    }
+    if upper == f64::INFINITY {
+        return lower;
+    }
+    match spread {
+        Spread::Linear => (lower + upper) / 2.0,
+        Spread::Exponential => {
+            let middle = (lower.abs() * upper.abs()).sqrt();
+            if lower < 0.0 { -middle } else { middle }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use norn_model::histogram::{CUSTOM_BUCKETS_SCHEMA, Span};
+
+    use super::*;
+
+    fn custom() -> FloatHistogram {
+        FloatHistogram {
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            count: 12.0,
+            sum: 100.0,
+            positive_spans: vec![Span { offset: 0, length: 3 }],
+            positive_buckets: vec![4.0, 6.0, 2.0],
+            custom_values: vec![5.0, 10.0],
+            ..FloatHistogram::default()
+        }
+    }
+
+    fn exponential() -> FloatHistogram {
+        FloatHistogram {
+            count: 8.0,
+            sum: 5.0,
+            zero_threshold: 0.5,
+            zero_count: 2.0,
+            positive_spans: vec![Span { offset: 1, length: 1 }],
+            positive_buckets: vec![4.0],
+            negative_spans: vec![Span { offset: 1, length: 1 }],
+            negative_buckets: vec![2.0],
+            ..FloatHistogram::default()
+        }
+    }
+
+    #[test]
+    fn nothing_beyond_nothing_changed() {
+        for (limit, keep) in [(f64::INFINITY, Keep::Below), (f64::NEG_INFINITY, Keep::Above)] {
+            let mut h = custom();
+            trim(&mut h, limit, keep);
+            assert_eq!(h, custom());
+        }
+    }
+
+    #[test]
+    fn custom_buckets() {
+        let mut h = custom();
+        trim(&mut h, 7.5, Keep::Below);
+        assert_eq!(h.positive_buckets, [4.0, 3.0]);
+        assert_eq!((h.count, h.sum), (7.0, 4.0 * 2.5 + 3.0 * 6.25));
+        let mut h = custom();
+        trim(&mut h, 20.0, Keep::Above);
+        assert_eq!((h.positive_buckets, h.count, h.sum), (vec![2.0], 2.0, 40.0));
+        let mut h = custom();
+        trim(&mut h, 2.5, Keep::Above);
+        assert_eq!(h.positive_buckets, [2.0, 6.0, 2.0]);
+        assert_eq!(h.sum, 2.0 * 3.75 + 6.0 * 7.5 + 2.0 * 10.0);
+    }
+
+    #[test]
+    fn exponential_buckets() {
+        let mut h = exponential();
+        trim(&mut h, std::f64::consts::SQRT_2, Keep::Below);
+        assert!((h.positive_buckets[0] - 2.0).abs() < 1e-12);
+        assert_eq!((h.negative_buckets, h.zero_count), (vec![2.0], 2.0));
+        let mut h = exponential();
+        trim(&mut h, 0.0, Keep::Above);
+        assert_eq!((h.zero_count, h.negative_buckets.len(), h.count), (1.0, 0, 5.0));
+    }
+}
