@@ -10,7 +10,7 @@ use crate::token::{Item, Keyword, Token};
 const OFFSET: Context = ("offset", "number, duration, step(), or range()");
 
 /// Longest duration in seconds: 2^63 ns.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_807;
+const MAX_SECONDS: f64 = (1u64 << 63) as f64 / 1e9;
 
 type Parsed = Result<DurationExpr, ParseError>;
 

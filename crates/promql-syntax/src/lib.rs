@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ast`] | the tree |
 //! | [`function`] | names and types of functions |
+//! | [`series`] | series descriptions of test scripts |
 //! | `lexer`, `token`, `literal` | characters to words, words to values |
 //! | `parser`, `duration`, `selector` | words to tree |
 //! | `check` | types |
@@ -26,6 +27,7 @@ mod parser;
 mod pretty;
 mod print;
 mod selector;
+pub mod series;
 mod token;
 
 pub use error::ParseError;
