@@ -1,8 +1,8 @@
 //! Nanoseconds per sample of the decoders and the record builder.
 //!
 //! `cargo bench -p norn-wire`. Each figure is the best of many rounds on one thread; read them as
-//! ratios. Shapes: 2,000 series with one sample each, 10 labels (a Kubernetes pod's) for remote
-//! write, 7 labels (a node_exporter's) for records.
+//! ratios. Shapes: 2,000 series with one sample each, 10 labels of which three are unique
+//! (a Kubernetes container's: 385 B a series in remote write 1), or 7 labels of one node_exporter.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
@@ -19,16 +19,20 @@ const NOW: i64 = 1_700_000_000_000;
 
 type Pairs = Vec<(String, String)>;
 
+fn hash(i: usize) -> u64 {
+    (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 fn pod_labels(i: usize) -> Pairs {
     let pairs = [
         ("__name__", format!("container_network_receive_bytes_total_{}", i % 40)),
         ("cluster", "prod-eu-west-1".into()),
         ("container", "application".into()),
-        ("endpoint", "https-metrics".into()),
-        ("instance", format!("10.12.{}.{}:9100", i / 40 % 7, i / 40)),
+        ("id", format!("/kubepods/burstable/pod{:016x}/cri-{:032x}", hash(i), hash(i + SERIES))),
+        ("instance", format!("10.{}.{}.{}:9100", i / 500, i / 50, i % 250)),
         ("job", "kubernetes-pods".into()),
         ("namespace", format!("team-{}", i / 40 % 9)),
-        ("pod", format!("application-{:08x}-{:05}", i / 40 * 2_654_435, i / 40)),
+        ("pod", format!("application-{:08x}-{:05}", hash(i / 40) >> 32, i)),
         ("service", "application-metrics".into()),
         ("zone", "eu-west-1b".into()),
     ];

@@ -26,7 +26,14 @@ impl Budget {
     /// Takes the size of one `T`.
     #[inline]
     pub(crate) fn take<T>(&mut self) -> Result<(), FormError> {
-        self.bytes = self.bytes.checked_sub(size_of::<T>()).ok_or(FormError::TooLarge)?;
+        self.take_many::<T>(1)
+    }
+
+    /// Takes the size of `count` of them.
+    #[inline]
+    pub(crate) fn take_many<T>(&mut self, count: usize) -> Result<(), FormError> {
+        let bytes = count.checked_mul(size_of::<T>()).ok_or(FormError::TooLarge)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(FormError::TooLarge)?;
         Ok(())
     }
 }
@@ -99,6 +106,37 @@ fn any_label(mut r: Reader<'_>) -> Result<(Span, Span), FormError> {
         }
     }
     Ok((name, value))
+}
+
+/// Appends the symbol references of a field whose `key` was read, packed or not. Each is charged
+/// as a `T`; packed ones by the bytes they take, which are at least as many.
+#[inline]
+pub(crate) fn refs<T>(
+    r: &mut Reader<'_>,
+    key: u32,
+    out: &mut Vec<u32>,
+    budget: &mut Budget,
+) -> Result<(), FormError> {
+    if key & 7 == 0 {
+        budget.take::<T>()?;
+        out.push(r.varint()? as u32);
+        return Ok(());
+    }
+    let mut packed = r.message()?;
+    let most = packed.rest().len();
+    budget.take_many::<T>(most)?;
+    let start = out.len();
+    out.resize(start + most, 0);
+    let mut count = 0;
+    for slot in &mut out[start..] {
+        if packed.is_empty() {
+            break;
+        }
+        *slot = packed.varint()? as u32;
+        count += 1;
+    }
+    out.truncate(start + count);
+    Ok(())
 }
 
 /// One float at one time, as remote write carries it.

@@ -45,10 +45,10 @@ struct Seen {
 
 impl Seen {
     #[inline]
-    fn note(&mut self, reference: u32) {
-        self.max = self.max.max(reference);
-        if is_reserved(reference) {
-            self.reserved = Some(reference);
+    fn note(&mut self, references: &[u32]) {
+        self.max = references.iter().fold(self.max, |max, r| max.max(*r));
+        if references.iter().fold(false, |any, r| any | is_reserved(*r)) {
+            self.reserved = references.iter().copied().find(|r| is_reserved(*r));
         }
     }
 
@@ -369,8 +369,7 @@ impl View {
     }
 
     fn push_ref_metadata(&mut self, refs: Range32, metadata: RefMetadata) -> Result<()> {
-        self.seen.note(metadata.help);
-        self.seen.note(metadata.unit);
+        self.seen.note(&[metadata.help, metadata.unit]);
         self.push_metadata(Family::NameAmong(refs), metadata)
     }
 
@@ -397,13 +396,10 @@ fn read_refs(
     seen: &mut Seen,
     budget: &mut Budget,
 ) -> std::result::Result<(), FormError> {
-    r.varints(key, |n| {
-        let reference = n as u32;
-        seen.note(reference);
-        budget.take::<u32>()?;
-        out.push(reference);
-        Ok(())
-    })
+    let start = out.len();
+    fields::refs::<u32>(r, key, out, budget)?;
+    seen.note(&out[start..]);
+    Ok(())
 }
 
 /// Versions 0 and 1: labels as texts, interned here.

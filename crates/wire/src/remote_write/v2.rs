@@ -23,21 +23,26 @@ impl View {
     }
 
     fn read_symbols(&mut self, mut r: Reader<'_>) -> Result<()> {
-        let mut ascii = true;
+        let body = r;
         while !r.is_empty() {
             match r.key()? {
                 SYMBOL => {
                     self.budget.take::<Span>()?;
-                    let symbol = r.span()?;
-                    ascii &= r.text(symbol).is_ascii();
-                    self.symbols.push(symbol);
+                    self.symbols.push(r.span()?);
                 }
                 SERIES => drop(r.span()?),
                 key => r.skip(key, KNOWN)?,
             }
         }
-        self.symbols_ascii = ascii;
+        self.symbols_ascii = self.are_symbols_ascii(body);
         Ok(())
+    }
+
+    /// Tests everything from the first to the last symbol at once. Long texts and series in
+    /// between make it say no, which only means that each label is looked at.
+    fn are_symbols_ascii(&self, body: Reader<'_>) -> bool {
+        let (Some(first), Some(last)) = (self.symbols.first(), self.symbols.last()) else { return true };
+        body.text(Span { start: first.start, len: last.start + last.len - first.start }).is_ascii()
     }
 
     fn read_series(&mut self, mut r: Reader<'_>) -> Result<()> {
@@ -64,14 +69,7 @@ impl View {
         self.refs.clear();
         while !r.is_empty() {
             match r.key()? {
-                key @ (REFS | REF) => {
-                    let (refs, budget) = (&mut self.refs, &mut self.budget);
-                    r.varints(key, |n| {
-                        budget.take::<Span>()?;
-                        refs.push(n as u32);
-                        Ok::<(), FormError>(())
-                    })?;
-                }
+                key @ (REFS | REF) => fields::refs::<Span>(&mut r, key, &mut self.refs, &mut self.budget)?,
                 SAMPLE => self.push_sample(&mut r)?,
                 HISTOGRAM => self.push_histogram(&mut r)?,
                 EXEMPLAR if self.exemplars_wanted => self.read_ref_exemplar(&mut r, &mut row)?,
@@ -123,13 +121,7 @@ impl View {
         // The series' own references may be half read: this exemplar's go behind them.
         let first = self.refs.len();
         let (refs, budget) = (&mut self.refs, &mut self.budget);
-        let (value, timestamp) = fields::exemplar(r, |key, r| {
-            r.varints(key, |n| {
-                budget.take::<Span>()?;
-                refs.push(n as u32);
-                Ok(())
-            })
-        })?;
+        let (value, timestamp) = fields::exemplar(r, |key, r| fields::refs::<Span>(r, key, refs, budget))?;
         let outcome = resolve(&self.refs[first..], &self.symbols, &mut self.exemplar_labels);
         self.refs.truncate(first);
         if let Err(e) = outcome {
@@ -148,9 +140,12 @@ fn resolve(refs: &[u32], symbols: &[Span], labels: &mut Vec<Label>) -> std::resu
     if !pairs.remainder().is_empty() {
         return Err(SeriesError::OddReferences);
     }
-    for pair in pairs {
-        labels.push(Label { name: symbol(symbols, pair[0])?, value: symbol(symbols, pair[1])? });
+    let max = refs.iter().fold(0, |max, r| max.max(*r));
+    if !refs.is_empty() && max as usize >= symbols.len() {
+        return Err(SeriesError::BadReference(max));
     }
+    let span = |reference: u32| symbols.get(reference as usize).copied().unwrap_or_default();
+    labels.extend(pairs.map(|pair| Label { name: span(pair[0]), value: span(pair[1]) }));
     Ok(())
 }
 
