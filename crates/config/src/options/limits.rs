@@ -2,98 +2,66 @@
 
 use std::time::Duration;
 
-/// Limits of one tenant. 0 means no limit where the text says so.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
-    /// Write requests a second; 0 = no limit.
-    pub request_rate: f64,
-    /// Write requests at once; 0 = no limit.
-    pub request_burst_size: u64,
-    /// Samples, histograms, exemplars and metadata a second.
-    pub ingestion_rate: f64,
-    /// Samples, histograms, exemplars and metadata at once.
-    pub ingestion_burst_size: u64,
-    /// Bytes of a label name.
-    pub max_label_name_length: usize,
-    /// Bytes of a label value, the metric name included.
-    pub max_label_value_length: usize,
-    /// Labels of a series, the metric name included.
-    pub max_label_names_per_series: usize,
-    /// Labels of a series whose name ends in `_info`.
-    pub max_label_names_per_info_series: usize,
-    /// Bytes of a metric's name and unit in metadata; a longer help text is cut.
-    pub max_metadata_length: usize,
-    /// Buckets of a native histogram; 0 = no limit.
-    pub max_native_histogram_buckets: usize,
-    /// Exemplars of one series in one request; 0 = no limit.
-    pub max_exemplars_per_series_per_request: usize,
-    /// Lower the resolution of a histogram with too many buckets instead of refusing it.
-    pub reduce_native_histogram_over_max_buckets: bool,
-    /// How far ahead of the clock a timestamp may be.
-    pub creation_grace_period: Duration,
-    /// How old a timestamp may be, on top of the out-of-order window; 0 = no limit.
-    pub past_grace_period: Duration,
-    /// Refuse metadata without a metric name.
-    pub enforce_metadata_metric_name: bool,
-    /// Series in memory; 0 = no limit.
-    pub max_global_series_per_user: usize,
-    /// Series in memory of one metric; 0 = no limit.
-    pub max_global_series_per_metric: usize,
-    /// Metrics with metadata; 0 = no limit.
-    pub max_global_metadata_per_user: usize,
-    /// Metadata of one metric; 0 = no limit.
-    pub max_global_metadata_per_metric: usize,
-    /// Exemplars kept in memory; 0 = none are kept or decoded.
-    pub max_global_exemplars_per_user: usize,
-    /// Drop native histograms without an error when off.
-    pub native_histograms_ingestion_enabled: bool,
-    /// How far behind its series' newest sample a sample may be; 0 = not at all.
-    pub out_of_order_time_window: Duration,
-    /// Time a query looks back from now at most; 0 = no limit.
-    pub max_query_lookback: Duration,
-    /// Length of one query's time range; 0 = no limit.
-    pub max_partial_query_length: Duration,
-    /// Bytes a query may keep in memory; 0 = no limit.
-    pub max_estimated_memory_consumption_per_query: u64,
-    /// Series one query may read; 0 = no limit.
-    pub max_fetched_series_per_query: usize,
-    /// Experimental PromQL functions that may be used, by name, or `all`.
-    pub enabled_promql_experimental_functions: Vec<String>,
-    /// Extended range selectors that may be used: `smoothed`, `anchored`.
-    pub enabled_promql_extended_range_selectors: Vec<String>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_rate: 0.0,
-            request_burst_size: 0,
-            ingestion_rate: 10_000.0,
-            ingestion_burst_size: 200_000,
-            max_label_name_length: 1024,
-            max_label_value_length: 2048,
-            max_label_names_per_series: 30,
-            max_label_names_per_info_series: 80,
-            max_metadata_length: 1024,
-            max_native_histogram_buckets: 0,
-            max_exemplars_per_series_per_request: 0,
-            reduce_native_histogram_over_max_buckets: true,
-            creation_grace_period: Duration::from_secs(600),
-            past_grace_period: Duration::ZERO,
-            enforce_metadata_metric_name: true,
-            max_global_series_per_user: 150_000,
-            max_global_series_per_metric: 0,
-            max_global_metadata_per_user: 0,
-            max_global_metadata_per_metric: 0,
-            max_global_exemplars_per_user: 0,
-            native_histograms_ingestion_enabled: true,
-            out_of_order_time_window: Duration::ZERO,
-            max_query_lookback: Duration::ZERO,
-            max_partial_query_length: Duration::ZERO,
-            max_estimated_memory_consumption_per_query: 0,
-            max_fetched_series_per_query: 0,
-            enabled_promql_experimental_functions: Vec::new(),
-            enabled_promql_extended_range_selectors: Vec::new(),
-        }
+crate::table::options! {
+    /// Limits of one tenant. 0 means no limit where the text says so.
+    pub struct Limits {
+        /// Write requests a second of a tenant; 0 for no limit.
+        [Advanced] request_rate: f64 = 0.0, "limits.request_rate", "distributor.request-rate-limit";
+        /// Write requests of a tenant at once; 0 for no limit.
+        [Advanced] request_burst_size: u64 = 0, "limits.request_burst_size", "distributor.request-burst-size";
+        /// Samples, histograms, exemplars and metadata of a tenant a second.
+        [Basic] ingestion_rate: f64 = 10_000.0, "limits.ingestion_rate", "distributor.ingestion-rate-limit";
+        /// Samples, histograms, exemplars and metadata of a tenant at once.
+        [Basic] ingestion_burst_size: u64 = 200_000, "limits.ingestion_burst_size", "distributor.ingestion-burst-size";
+        /// Bytes of a label's name.
+        [Basic] max_label_name_length: usize = 1024, "limits.max_label_name_length", "validation.max-length-label-name";
+        /// Bytes of a label's value, the metric name included.
+        [Basic] max_label_value_length: usize = 2048, "limits.max_label_value_length", "validation.max-length-label-value";
+        /// Labels of a series, the metric name included.
+        [Basic] max_label_names_per_series: usize = 30, "limits.max_label_names_per_series", "validation.max-label-names-per-series";
+        /// Labels of a series whose name ends in _info.
+        [Advanced] max_label_names_per_info_series: usize = 80, "limits.max_label_names_per_info_series", "validation.max-label-names-per-info-series";
+        /// Bytes of a metric's name and unit in metadata; a longer help text is cut.
+        [Advanced] max_metadata_length: usize = 1024, "limits.max_metadata_length", "validation.max-metadata-length";
+        /// Buckets of a native histogram; 0 for no limit.
+        [Advanced] max_native_histogram_buckets: usize = 0, "limits.max_native_histogram_buckets", "validation.max-native-histogram-buckets";
+        /// Exemplars of one series in one request; 0 for no limit.
+        [Experimental] max_exemplars_per_series_per_request: usize = 0, "limits.max_exemplars_per_series_per_request", "distributor.max-exemplars-per-series-per-request";
+        /// Lower the resolution of a histogram with too many buckets instead of refusing it.
+        [Advanced] reduce_native_histogram_over_max_buckets: bool = true, "limits.reduce_native_histogram_over_max_buckets", "validation.reduce-native-histogram-over-max-buckets";
+        /// How far ahead of the clock a timestamp may be.
+        [Advanced] creation_grace_period: Duration = Duration::from_secs(600), "limits.creation_grace_period", "validation.create-grace-period";
+        /// How old a timestamp may be, on top of the out-of-order window; 0 for no limit.
+        [Advanced] past_grace_period: Duration = Duration::ZERO, "limits.past_grace_period", "validation.past-grace-period";
+        /// Refuse metadata without a metric name.
+        [Advanced] enforce_metadata_metric_name: bool = true, "limits.enforce_metadata_metric_name", "validation.enforce-metadata-metric-name";
+        /// Series of a tenant in memory; 0 for no limit.
+        [Basic] max_global_series_per_user: usize = 150_000, "limits.max_global_series_per_user", "ingester.max-global-series-per-user";
+        /// Series of one metric of a tenant in memory; 0 for no limit.
+        [Basic] max_global_series_per_metric: usize = 0, "limits.max_global_series_per_metric", "ingester.max-global-series-per-metric";
+        /// Metrics of a tenant that have metadata; 0 for no limit.
+        [Basic] max_global_metadata_per_user: usize = 0, "limits.max_global_metadata_per_user", "ingester.max-global-metadata-per-user";
+        /// Metadata of one metric; 0 for no limit.
+        [Basic] max_global_metadata_per_metric: usize = 0, "limits.max_global_metadata_per_metric", "ingester.max-global-metadata-per-metric";
+        /// Exemplars of a tenant in memory; 0 to neither keep nor decode any.
+        [Experimental] max_global_exemplars_per_user: usize = 0, "limits.max_global_exemplars_per_user", "ingester.max-global-exemplars-per-user";
+        /// Store native histograms; when off they are dropped without an error.
+        [Experimental] native_histograms_ingestion_enabled: bool = true, "limits.native_histograms_ingestion_enabled", "ingester.native-histograms-ingestion-enabled";
+        /// How far behind the newest sample a sample may be; 0 for not at all.
+        [Basic] out_of_order_time_window: Duration = Duration::ZERO, "limits.out_of_order_time_window", "ingester.out-of-order-time-window";
+        /// How far back from now a query may look; 0 for no limit.
+        [Advanced] max_query_lookback: Duration = Duration::ZERO, "limits.max_query_lookback", "querier.max-query-lookback";
+        /// Longest time range of a query; 0 for no limit.
+        [Advanced] max_partial_query_length: Duration = Duration::ZERO, "limits.max_partial_query_length", "querier.max-partial-query-length";
+        /// Bytes of memory one query may hold; 0 for no limit.
+        [Experimental] max_estimated_memory_consumption_per_query: u64 = 0, "limits.max_estimated_memory_consumption_per_query", "querier.max-estimated-memory-consumption-per-query";
+        /// Series one query may read; 0 for no limit.
+        [Advanced] max_fetched_series_per_query: usize = 0, "limits.max_fetched_series_per_query", "querier.max-fetched-series-per-query";
+        /// Bytes of a query's text; 0 for no limit.
+        [Advanced] max_query_expression_size_bytes: usize = 0, "limits.max_query_expression_size_bytes", "query-frontend.max-query-expression-size-bytes";
+        /// Experimental PromQL functions that may be used: names separated by commas, or all.
+        [Experimental] enabled_promql_experimental_functions: Vec<String> = Vec::new(), "limits.enabled_promql_experimental_functions", "query-frontend.enabled-promql-experimental-functions";
+        /// Extended range selectors that may be used: smoothed, anchored.
+        [Experimental] enabled_promql_extended_range_selectors: Vec<String> = Vec::new(), "limits.enabled_promql_extended_range_selectors", "query-frontend.enabled-promql-extended-range-selectors";
     }
 }

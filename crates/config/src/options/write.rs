@@ -1,0 +1,39 @@
+//! Options of the write road.
+
+use std::time::Duration;
+
+crate::table::options! {
+    /// The door of the write road.
+    pub struct Distributor {
+        /// Largest write request in bytes, compressed or not.
+        [Advanced] max_recv_msg_size: usize = 100 << 20, "distributor.max_recv_msg_size", "distributor.max-recv-msg-size";
+        /// Write requests that are worked on at once; 0 for no limit.
+        [Advanced] max_inflight_push_requests: usize = 2000, "distributor.instance_limits.max_inflight_push_requests", "distributor.instance-limits.max-inflight-push-requests";
+        /// Bytes of the write requests that are worked on at once; 0 for no limit.
+        [Advanced] max_inflight_push_requests_bytes: usize = 0, "distributor.instance_limits.max_inflight_push_requests_bytes", "distributor.instance-limits.max-inflight-push-requests-bytes";
+        /// Tell clients with Retry-After when to come again after 429 and 5xx.
+        [Advanced] retry_after_enabled: bool = true, "distributor.retry_after_header.enabled", "distributor.retry-after-header.enabled";
+        /// Shortest time to come again after.
+        [Advanced] retry_after_min_backoff: Duration = Duration::from_secs(6), "distributor.retry_after_header.min_backoff", "distributor.retry-after-header.min-backoff";
+        /// Longest time to come again after.
+        [Advanced] retry_after_max_backoff: Duration = Duration::from_secs(96), "distributor.retry_after_header.max_backoff", "distributor.retry-after-header.max-backoff";
+    }
+}
+
+crate::table::options! {
+    /// The log on local disk.
+    pub struct EmbeddedLog {
+        /// Partitions of the log; 0 for one a core. May change between two starts.
+        [Advanced] partitions: u32 = 0, "embedded_log.partitions", "embedded-log.partitions";
+        /// Size of a segment file in bytes.
+        [Advanced] segment_size_bytes: u64 = 128 << 20, "embedded_log.segment_size_bytes", "embedded-log.segment-size-bytes";
+        /// Largest record in bytes.
+        [Advanced] max_record_size_bytes: usize = 16_000_000, "embedded_log.max_record_size_bytes", "embedded-log.max-record-size-bytes";
+        /// Bytes that may wait to become durable.
+        [Advanced] max_queued_bytes: usize = 64 << 20, "embedded_log.max_queued_bytes", "embedded-log.max-queued-bytes";
+        /// Bytes of recent records that are kept in memory for the ingester.
+        [Advanced] memory_bytes: usize = 64 << 20, "embedded_log.memory_bytes", "embedded-log.memory-bytes";
+        /// Files kept ready to become segments.
+        [Advanced] spare_segments: usize = 1, "embedded_log.spare_segments", "embedded-log.spare-segments";
+    }
+}
