@@ -126,7 +126,7 @@ impl Config {
         let args = flags::parse(args, |name| is_bool_flag(&defaults, name)).map_err(flag_error)?;
         let is_on = |flag: &str| -> Result<bool, ConfigError> {
             let arg = args.iter().rfind(|a| a.name == flag);
-            arg.map_or(Ok(false), |a| read_own(a))
+            arg.map_or(Ok(false), read_own)
         };
         if is_on("help-all")? {
             return Ok(Loaded::Help(render::help(true)));
