@@ -1,1 +1,68 @@
-//! Recent samples of a partition: series, postings, chunks, readers.
+//! Recent samples of one log partition, of all its tenants.
+//!
+//! The head is a fold over the partition's records: [`Writer::apply`] takes them in order, decides
+//! by what came before and by nothing else, and says what it refused. A [`Reader`] gives each
+//! tenant's series while the writer goes on; it holds the writer up for the copy of an open chunk
+//! or for a slice of look-ups, never for a query.
+//!
+//! ```text
+//! record ─ resolve ─ catalog: texts, label pairs, series, postings
+//!             └ folder ─ page: newest samples and open chunks of 256 series
+//!                          ├ cells: words of open float chunks
+//!                          ├ late: samples that came out of order
+//!                          └ arena: sealed chunks, each naming the one before
+//! select ─ order ─ series: matchers → series → labels in order → chunks
+//! ```
+//!
+//! | module | subject |
+//! |---|---|
+//! | `writer`, `folder`, `resolve` | a record's way in |
+//! | `fold`, `reject` | rules for a sample, and refusals in words |
+//! | `catalog`, `text`, `identity`, `runs` | who is there: interned texts, pairs, series, postings |
+//! | `page`, `cells`, `histogram`, `late`, `value`, `arena` | samples |
+//! | `reader`, `select`, `order`, `series` | ways out |
+//! | `tenant`, `stats`, `digest` | metadata and exemplars, counts, a hash of everything |
+//! | `shared` | what both sides share, and the order of locks |
+//! | `paged`, `table` | lists and hash tables that grow without long pauses |
+//!
+//! Everything is in memory and nothing is let go yet: blocks are cut elsewhere, later.
+
+mod arena;
+mod catalog;
+mod cells;
+mod digest;
+mod fold;
+mod folder;
+mod histogram;
+mod identity;
+mod late;
+mod options;
+mod order;
+mod page;
+mod paged;
+mod reader;
+mod reject;
+mod resolve;
+mod runs;
+mod select;
+mod series;
+mod shared;
+mod stats;
+mod table;
+mod tenant;
+mod text;
+mod value;
+mod writer;
+
+use std::sync::Arc;
+
+pub use options::Options;
+pub use reader::{Reader, TenantReader};
+pub use stats::{MemoryStats, TenantStats};
+pub use writer::{ApplyError, Writer};
+
+/// An empty head: its writer and its readers' side.
+pub fn new(options: Options) -> (Writer, Arc<Reader>) {
+    let shared = Arc::new(shared::Shared::new(options));
+    (Writer::new(Arc::clone(&shared)), Arc::new(Reader::new(shared)))
+}

@@ -1,0 +1,35 @@
+//! A hash over the whole state, to compare heads with.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use norn_contract::source::ChunkBuf;
+use norn_model::Millis;
+
+use crate::runs;
+use crate::series;
+use crate::shared::{Shared, series_hash};
+
+/// Hashes labels and chunks of every series and adds them up: the order in which series were
+/// created does not matter, nor do the numbers they were given.
+pub(crate) fn of(shared: &Shared) -> u64 {
+    let tenants = shared.tenants.read().clone();
+    let mut sum = 0u64;
+    for (tenant, state) in tenants {
+        let set = shared.catalog.read().tenant_series(state.number);
+        for series in runs::series(&set) {
+            let hash = series_hash(tenant.as_str(), shared.catalog.read().labels(series));
+            sum = sum.wrapping_add(chunks(shared, series, hash));
+        }
+    }
+    sum
+}
+
+fn chunks(shared: &Shared, series: u32, seed: u64) -> u64 {
+    let hasher = FixedState::with_seed(0);
+    let mut buf = ChunkBuf::default();
+    let read = series::read(shared, series, Millis::MIN, Millis::MAX, &mut buf).is_ok();
+    buf.chunks.iter().fold(hasher.hash_one((seed, read)), |hash, chunk| {
+        hasher.hash_one((hash, chunk.encoding as u8, chunk.mint, chunk.maxt, buf.slice(chunk)))
+    })
+}

@@ -1,0 +1,427 @@
+//! One record's way into the head, in three passes.
+//!
+//! The first finds the record's series under a shared lock, the second adds those that are new in
+//! slices, the third appends samples page by page.
+
+use std::sync::Arc;
+
+use norn_codec::varint;
+use norn_model::Millis;
+use norn_model::labels::{Labels, METRIC_NAME};
+use norn_model::rejection::{Refused, Rejection};
+use norn_model::sample::Exemplar;
+use norn_model::tenant::Tenant;
+use norn_wire::histogram::HistogramRef;
+use norn_wire::record::{FamilyMetadata, Series, View};
+use norn_wire::settings::FoldSettings;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::catalog::{Catalog, TenantNo};
+use crate::fold::{Fold, Refusal};
+use crate::identity::SeriesRef;
+use crate::page::Page;
+use crate::paged::Paged;
+use crate::reject::{self, Limit};
+use crate::resolve::{Found, Resolver};
+use crate::shared::{Shared, SharedPage, page_of, row_of, series_hash};
+use crate::tenant::{SeriesExemplar, TenantState};
+use crate::value;
+
+/// Series that are added under one exclusive lock.
+const ADD_SLICE: usize = 32;
+
+/// What is known of a tenant while its records are folded.
+pub(crate) struct Account {
+    state: Arc<TenantState>,
+    settings: FoldSettings,
+    mint: Millis,
+    maxt: Millis,
+    /// Last series of the last record: its successor is likely to come next.
+    last: Option<SeriesRef>,
+}
+
+impl Account {
+    /// A tenant without samples, with the settings that hold before any record says so.
+    pub(crate) fn new(state: Arc<TenantState>) -> Self {
+        let settings = FoldSettings { native_histograms: true, ..FoldSettings::default() };
+        Self { state, settings, mint: Millis::MAX, maxt: Millis::MIN, last: None }
+    }
+
+    /// Settings for the records that follow.
+    pub(crate) fn set(&mut self, settings: FoldSettings) {
+        self.settings = settings;
+        self.state.exemplars.lock().trim(self.max_exemplars());
+    }
+
+    fn max_exemplars(&self) -> usize {
+        usize::try_from(self.settings.max_exemplars).unwrap_or(usize::MAX)
+    }
+}
+
+/// What the first two passes found for a series of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Series(SeriesRef),
+    New,
+    /// Not there, and nothing that came can begin it.
+    Absent,
+    Refused,
+}
+
+/// See the module doc.
+pub(crate) struct Folder {
+    shared: Arc<Shared>,
+    /// The list in `shared.pages`, to be read without its lock.
+    pages: Vec<SharedPage>,
+    /// Which series followed a series last time; itself where none did.
+    successors: Paged<SeriesRef>,
+    resolver: Resolver,
+    targets: Vec<Target>,
+    identity: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl Folder {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            pages: Vec::new(),
+            successors: Paged::default(),
+            resolver: Resolver::default(),
+            targets: Vec::new(),
+            identity: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Folds a record of `tenant`.
+    pub(crate) fn fold(
+        &mut self,
+        account: &mut Account,
+        tenant: &Tenant,
+        view: &View,
+        refused: &mut Refused,
+    ) {
+        if self.find(account, view, refused) {
+            self.add(account, tenant, view, refused);
+        }
+        self.append(account, view, refused);
+        describe(&account.state, view);
+    }
+
+    /// First pass. Says whether there are new series.
+    fn find(&mut self, account: &Account, view: &View, refused: &mut Refused) -> bool {
+        self.resolver.start(view.symbol_count());
+        self.targets.clear();
+        let (number, mut last, mut any_new) = (account.state.number, account.last, false);
+        let catalog = self.shared.catalog.read();
+        for series in view.series() {
+            let expected = last.and_then(|last| self.successors.get(last).copied());
+            let target = match self.resolver.find(&catalog, number, view, &series, expected) {
+                Found::Series(found) => Target::Series(found),
+                Found::New => Target::New,
+                Found::Fault(fault) => {
+                    refuse(refused, &series, || reject::labels(&fault, &labels_of(&series)));
+                    Target::Refused
+                }
+            };
+            any_new |= target == Target::New;
+            last = if let Target::Series(found) = target { Some(found) } else { None };
+            self.targets.push(target);
+        }
+        any_new
+    }
+
+    /// Second pass: adds series that are new and have something to store.
+    fn add(&mut self, account: &Account, tenant: &Tenant, view: &View, refused: &mut Refused) {
+        let shared = Arc::clone(&self.shared);
+        let mut rest = 0..self.targets.len();
+        while !rest.is_empty() {
+            let mut catalog = shared.catalog.write();
+            let mut room = ADD_SLICE;
+            for (i, series) in view.series().enumerate().skip(rest.start) {
+                if room == 0 {
+                    break;
+                }
+                rest.start = i + 1;
+                if self.targets.get(i) == Some(&Target::New) {
+                    room -= 1;
+                    let target = self.add_one(&mut catalog, account, tenant, view, &series, refused);
+                    if let Some(slot) = self.targets.get_mut(i) {
+                        *slot = target;
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_one(
+        &mut self,
+        catalog: &mut Catalog,
+        account: &Account,
+        tenant: &Tenant,
+        view: &View,
+        series: &Series<'_>,
+        refused: &mut Refused,
+    ) -> Target {
+        // The first pass found these labels good.
+        if self.resolver.sort(view, series.label_refs()).is_err() {
+            return Target::Refused;
+        }
+        if let Some(known) = self.known(catalog, account.state.number, view) {
+            return Target::Series(known);
+        }
+        if !has_content(series, &account.settings) {
+            return Target::Absent;
+        }
+        let added = match check_limits(catalog, account, self.resolver.labels(view)) {
+            Ok(()) => self.create(catalog, account.state.number, tenant, view).ok_or(Limit::Partition),
+            Err(limit) => Err(limit),
+        };
+        match added {
+            Ok(added) => Target::Series(added),
+            Err(limit) => {
+                refuse(refused, series, || reject::series(limit, &labels_of(series)));
+                Target::Refused
+            }
+        }
+    }
+
+    /// The series with the resolver's labels, if it was added since the first pass.
+    fn known(&mut self, catalog: &Catalog, tenant: TenantNo, view: &View) -> Option<SeriesRef> {
+        self.identity.clear();
+        for (name, value) in self.resolver.labels(view) {
+            let pair = catalog.pair_of(tenant, name, value)?;
+            varint::put_uvarint(&mut self.identity, u64::from(pair));
+        }
+        catalog.identities().find(&self.identity)
+    }
+
+    /// Adds the series with the resolver's labels; its row comes before its postings show it.
+    fn create(
+        &mut self,
+        catalog: &mut Catalog,
+        number: TenantNo,
+        tenant: &Tenant,
+        view: &View,
+    ) -> Option<SeriesRef> {
+        self.identity.clear();
+        for (name, value) in self.resolver.labels(view) {
+            let pair = catalog.intern_pair(number, name, value)?;
+            varint::put_uvarint(&mut self.identity, u64::from(pair));
+        }
+        let series = catalog.add_series(number, &self.identity)?;
+        let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
+        let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
+        let number = page_of(series);
+        if number == self.pages.len() {
+            let page = Arc::new(Mutex::new(Page::new(number == 0)));
+            self.pages.push(Arc::clone(&page));
+            self.shared.pages.write().push(page);
+        }
+        self.pages.get(number)?.lock().add(first_chunk as u16);
+        self.successors.push(series);
+        Some(series)
+    }
+
+    /// Third pass: appends samples, and holds on to a page while they stay in it.
+    fn append(&mut self, account: &mut Account, view: &View, refused: &mut Refused) {
+        let shared = Arc::clone(&self.shared);
+        let mut fold = Fold {
+            arena: &shared.arena,
+            samples_per_chunk: shared.options.samples_per_chunk,
+            chunk_range: shared.options.chunk_range,
+            window: account.settings.out_of_order_window,
+            maxt: account.maxt,
+            mint: account.mint,
+            scratch: std::mem::take(&mut self.scratch),
+        };
+        let mut taken = Taken::default();
+        let mut held: Option<(usize, MutexGuard<'_, Page>)> = None;
+        for (series, target) in view.series().zip(&self.targets) {
+            let Target::Series(number) = *target else {
+                if *target == Target::Absent {
+                    refuse_absent(account, &series, refused);
+                }
+                account.last = None;
+                continue;
+            };
+            follow(&mut self.successors, account.last.replace(number), number);
+            let page_number = page_of(number);
+            if held.as_ref().is_none_or(|(n, _)| *n != page_number) {
+                // One at a time: a reader that waits for the old one gets it now.
+                drop(held.take());
+                held = self.pages.get(page_number).map(|page| (page_number, page.lock()));
+            }
+            let Some((_, page)) = &mut held else { continue };
+            append_floats(page, row_of(number), &series, &mut fold, &mut taken, refused);
+            append_histograms(page, row_of(number), &series, account, &mut fold, &mut taken, refused);
+            keep_exemplars(account, number, &series, view);
+        }
+        drop(held);
+        (account.mint, account.maxt) = (fold.mint, fold.maxt);
+        account.state.publish(taken.samples, taken.histograms, fold.mint, fold.maxt);
+        self.scratch = fold.scratch;
+    }
+}
+
+/// What was taken of a record.
+#[derive(Default)]
+struct Taken {
+    samples: u64,
+    histograms: u64,
+}
+
+/// Remembers that `series` came after `last`.
+#[inline]
+fn follow(successors: &mut Paged<SeriesRef>, last: Option<SeriesRef>, series: SeriesRef) {
+    if let Some(slot) = last.and_then(|last| successors.get_mut(last))
+        && *slot != series
+    {
+        *slot = series;
+    }
+}
+
+#[inline]
+fn append_floats(
+    page: &mut Page,
+    row: usize,
+    series: &Series<'_>,
+    fold: &mut Fold<'_>,
+    taken: &mut Taken,
+    refused: &mut Refused,
+) {
+    for sample in series.samples() {
+        match page.append_float(row, sample.timestamp, sample.value, fold) {
+            Ok(()) => taken.samples += 1,
+            Err(refusal) => {
+                refused.samples = refused.samples.saturating_add(1);
+                refused.note(|| reject::sample(&refusal, sample.timestamp, &labels_of(series)));
+            }
+        }
+    }
+}
+
+fn append_histograms(
+    page: &mut Page,
+    row: usize,
+    series: &Series<'_>,
+    account: &Account,
+    fold: &mut Fold<'_>,
+    taken: &mut Taken,
+    refused: &mut Refused,
+) {
+    if !account.settings.native_histograms {
+        return;
+    }
+    for sample in series.histograms() {
+        let (t, histogram) = (sample.timestamp, sample.histogram);
+        let outcome = validate(histogram).and_then(|()| page.append_histogram(row, t, histogram, fold));
+        match outcome {
+            Ok(()) => taken.histograms += 1,
+            Err(refusal) => refuse_histogram(&refusal, t, series, refused),
+        }
+    }
+}
+
+fn refuse_histogram(refusal: &Refusal, t: Millis, series: &Series<'_>, refused: &mut Refused) {
+    refused.histograms = refused.histograms.saturating_add(1);
+    refused.note(|| reject::sample(refusal, t, &labels_of(series)));
+}
+
+fn validate(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
+    let outcome = match histogram {
+        HistogramRef::Int(h) if h.is_stale() => Ok(()),
+        HistogramRef::Float(h) if h.is_stale() => Ok(()),
+        HistogramRef::Int(h) => h.validate(),
+        HistogramRef::Float(h) => h.validate(),
+    };
+    outcome.map_err(Refusal::Invalid)
+}
+
+/// Whether a new series would get a sample.
+fn has_content(series: &Series<'_>, settings: &FoldSettings) -> bool {
+    let storable = |h: HistogramRef<'_>| validate(h).is_ok() && value::check(&h.into()).is_ok();
+    !series.samples().is_empty()
+        || (settings.native_histograms && series.histograms().any(|sample| storable(sample.histogram)))
+}
+
+fn check_limits<'a>(
+    catalog: &Catalog,
+    account: &Account,
+    mut labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Limit> {
+    let (number, settings) = (account.state.number, &account.settings);
+    let limit = settings.max_series;
+    if limit > 0 && u64::from(catalog.tenant_series_count(number)) >= limit {
+        return Err(Limit::Series(limit));
+    }
+    let limit = settings.max_series_per_metric;
+    if limit > 0
+        && let Some((name, metric)) = labels.find(|(name, _)| *name == METRIC_NAME)
+    {
+        let pair = catalog.pair_of(number, name, metric);
+        if pair.is_some_and(|pair| u64::from(catalog.series_count_of(pair)) >= limit) {
+            return Err(Limit::MetricSeries(limit));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses all that a series brings.
+fn refuse(refused: &mut Refused, series: &Series<'_>, rejection: impl FnOnce() -> Rejection) {
+    refused.samples = refused.samples.saturating_add(series.samples().len() as u32);
+    refused.histograms = refused.histograms.saturating_add(series.histograms().len() as u32);
+    refused.exemplars = refused.exemplars.saturating_add(series.exemplars().len() as u32);
+    refused.note(rejection);
+}
+
+/// Refuses what came for a series that is not there and that nothing of it could begin.
+fn refuse_absent(account: &Account, series: &Series<'_>, refused: &mut Refused) {
+    if account.settings.native_histograms {
+        for sample in series.histograms() {
+            let cause = validate(sample.histogram).err();
+            let cause = cause.unwrap_or(Refusal::Histogram("histogram does not fit into a chunk"));
+            refuse_histogram(&cause, sample.timestamp, series, refused);
+        }
+    }
+    for exemplar in series.exemplars() {
+        refused.exemplars = refused.exemplars.saturating_add(1);
+        refused.note(|| reject::exemplar(exemplar.timestamp, &labels_of(series)));
+    }
+}
+
+/// Labels for people, whatever is wrong with them.
+fn labels_of(series: &Series<'_>) -> Labels {
+    Labels::from_pairs(series.labels())
+}
+
+fn keep_exemplars(account: &Account, number: SeriesRef, series: &Series<'_>, view: &View) {
+    let limit = account.max_exemplars();
+    if limit == 0 || series.exemplars().len() == 0 {
+        return;
+    }
+    let mut ring = account.state.exemplars.lock();
+    for exemplar in series.exemplars() {
+        let pairs = exemplar.label_refs.chunks_exact(2);
+        let labels = Labels::from_pairs(pairs.map(|p| (view.symbol(p[0]), view.symbol(p[1]))));
+        let (value, timestamp) = (exemplar.value, exemplar.timestamp);
+        let exemplar = Exemplar { labels, value, timestamp };
+        ring.push(SeriesExemplar { series: number, exemplar }, limit);
+    }
+}
+
+/// Keeps the record's metadata. A family often comes once a series: repeats cost a comparison.
+fn describe(state: &TenantState, view: &View) {
+    let mut last: Option<FamilyMetadata<'_>> = None;
+    for new in view.metadata() {
+        if last != Some(new) {
+            state.describe(new.family, new.kind, new.help, new.unit);
+        }
+        last = Some(new);
+    }
+}

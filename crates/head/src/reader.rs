@@ -1,0 +1,236 @@
+//! Reads the head: tenants, their series, names, values and metadata.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use hashbrown::HashSet;
+use norn_contract::source::{
+    Coverage, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesSource, SourceError,
+};
+use norn_model::labels::Labels;
+use norn_model::metadata::Metadata;
+use norn_model::sample::Exemplar;
+use norn_model::tenant::Tenant;
+
+use crate::catalog::{END, NameId, PairId};
+use crate::identity::{self, SeriesRef};
+use crate::runs::{self, Run};
+use crate::select::{self, SLICE};
+use crate::series::Selected;
+use crate::shared::Shared;
+use crate::stats::{self, MemoryStats, TenantStats};
+use crate::tenant::TenantState;
+use crate::{order, tenant};
+
+/// Readers' side of a partition's head. What [`crate::Writer::apply`] took before a read began is
+/// in it.
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The series of a tenant; `None` before its first record.
+    pub fn tenant(&self, tenant: &Tenant) -> Option<Arc<TenantReader>> {
+        let state = self.shared.tenants.read().get(tenant).cloned()?;
+        Some(Arc::new(TenantReader { shared: Arc::clone(&self.shared), state }))
+    }
+
+    /// Every tenant and what it has, in no order.
+    pub fn tenants(&self) -> Vec<(Tenant, TenantStats)> {
+        let tenants = self.shared.tenants.read().clone();
+        tenants.into_iter().map(|(tenant, state)| (tenant, stats::tenant(&self.shared, &state))).collect()
+    }
+
+    /// Bytes of heap by part. Looks at every page.
+    pub fn memory(&self) -> MemoryStats {
+        stats::memory(&self.shared)
+    }
+}
+
+/// The series of one tenant in one partition.
+pub struct TenantReader {
+    shared: Arc<Shared>,
+    state: Arc<TenantState>,
+}
+
+impl TenantReader {
+    /// What the tenant has.
+    pub fn stats(&self) -> TenantStats {
+        stats::tenant(&self.shared, &self.state)
+    }
+
+    /// The newest exemplars, oldest first, each with the labels of its series.
+    pub fn exemplars(&self) -> Vec<(Labels, Exemplar)> {
+        let all: Vec<tenant::SeriesExemplar> = self.state.exemplars.lock().iter().cloned().collect();
+        let catalog = self.shared.catalog.read();
+        let labels = |series| Labels::from_sorted(catalog.labels(series));
+        all.into_iter().map(|e| (labels(e.series), e.exemplar)).collect()
+    }
+
+    /// Whether every sample of the tenant lies in the range.
+    fn is_covered(&self, mint: i64, maxt: i64) -> bool {
+        self.state.range().is_none_or(|(first, last)| mint <= first && last <= maxt)
+    }
+
+    fn is_outside(&self, mint: i64, maxt: i64) -> bool {
+        self.state.range().is_none_or(|(first, last)| last < mint || maxt < first)
+    }
+
+    fn select_now(&self, request: &SelectRequest) -> Result<Selection, SourceError> {
+        let set = select::matching(&self.shared, self.state.number, &request.matchers);
+        let mut series = self.within(&set, request.mint, request.maxt);
+        if request.max_series > 0 && series.len() > request.max_series {
+            return Err(SourceError::TooManySeries { limit: request.max_series });
+        }
+        let labels = order::materialise(&self.shared, &mut series);
+        let (mint, maxt) = (request.mint, request.maxt);
+        let data = Selected { shared: Arc::clone(&self.shared), series, mint, maxt };
+        Ok(Selection { labels, data: Arc::new(data), coverage: Coverage::ALL })
+    }
+
+    fn within(&self, set: &[Run], mint: i64, maxt: i64) -> Vec<SeriesRef> {
+        if self.is_covered(mint, maxt) {
+            return runs::series(set).collect();
+        }
+        select::within(&self.shared, set, mint, maxt)
+    }
+
+    /// Series that pass any set of matchers and have samples in the range.
+    fn any_of(&self, request: &LabelsRequest) -> Vec<SeriesRef> {
+        let sets = request.matchers.iter();
+        let sets = sets.flat_map(|m| select::matching(&self.shared, self.state.number, m));
+        self.within(&runs::normalise(sets.collect()), request.mint, request.maxt)
+    }
+
+    fn names_now(&self, request: &LabelsRequest) -> Vec<String> {
+        if self.is_outside(request.mint, request.maxt) {
+            return Vec::new();
+        }
+        let names = if request.matchers.is_empty() {
+            self.all_names()
+        } else {
+            self.names_among(&self.any_of(request))
+        };
+        let catalog = self.shared.catalog.read();
+        let texts =
+            names.iter().filter_map(|id| Some(catalog.texts().get(catalog.name(*id)?.text).to_owned()));
+        let texts = texts.collect();
+        drop(catalog);
+        limited(texts, request.limit)
+    }
+
+    fn all_names(&self) -> Vec<NameId> {
+        let mut names = Vec::new();
+        let mut next = self.shared.catalog.read().first_name(self.state.number);
+        while next != END {
+            let catalog = self.shared.catalog.read();
+            for _ in 0..SLICE {
+                let Some(name) = catalog.name(next) else { return names };
+                names.push(next);
+                next = name.next;
+            }
+        }
+        names
+    }
+
+    fn names_among(&self, series: &[SeriesRef]) -> Vec<NameId> {
+        let mut names: HashSet<NameId, foldhash::fast::RandomState> = HashSet::default();
+        self.each_pair_among(series, |_, name| {
+            names.insert(name);
+        });
+        names.into_iter().collect()
+    }
+
+    fn values_now(&self, name: &str, request: &LabelsRequest) -> Vec<String> {
+        if self.is_outside(request.mint, request.maxt) {
+            return Vec::new();
+        }
+        let Some(name) = self.shared.catalog.read().name_of(self.state.number, name) else {
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        if request.matchers.is_empty() {
+            select::each_pair(&self.shared, name, |_, value| values.push(value.to_owned()));
+            return limited(values, request.limit);
+        }
+        let mut pairs: HashSet<PairId, foldhash::fast::RandomState> = HashSet::default();
+        self.each_pair_among(&self.any_of(request), |pair, of| {
+            if of == name {
+                pairs.insert(pair);
+            }
+        });
+        let catalog = self.shared.catalog.read();
+        values.extend(pairs.into_iter().map(|pair| catalog.pair_texts(pair).1.to_owned()));
+        drop(catalog);
+        limited(values, request.limit)
+    }
+
+    fn each_pair_among(&self, series: &[SeriesRef], mut f: impl FnMut(PairId, NameId)) {
+        for slice in series.chunks(SLICE) {
+            let catalog = self.shared.catalog.read();
+            for &series in slice {
+                for pair in identity::pairs(catalog.identities().get(series)) {
+                    if let Some(found) = catalog.pair(pair) {
+                        f(pair, found.name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn metadata_now(&self, request: &MetadataRequest) -> Vec<(String, Vec<Metadata>)> {
+        let cut = |all: &Vec<Metadata>| {
+            let limit = request.limit_per_metric.unwrap_or(usize::MAX);
+            all.iter().take(limit).cloned().collect::<Vec<_>>()
+        };
+        let map = self.state.metadata.read();
+        let limit = request.limit.unwrap_or(usize::MAX);
+        match &request.metric {
+            Some(metric) => {
+                let found = map.get(metric.as_str()).map(|all| (metric.clone(), cut(all)));
+                found.into_iter().take(limit).collect()
+            }
+            None => map.iter().take(limit).map(|(metric, all)| (metric.to_string(), cut(all))).collect(),
+        }
+    }
+}
+
+/// The texts in order, at most `limit` of them; 0 = all.
+fn limited(mut texts: Vec<String>, limit: usize) -> Vec<String> {
+    texts.sort_unstable();
+    if limit > 0 {
+        texts.truncate(limit);
+    }
+    texts
+}
+
+impl SeriesSource for TenantReader {
+    fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
+        Box::pin(async move { self.select_now(&request) })
+    }
+
+    /// Without matchers: all names the tenant has, if it has samples in the range at all.
+    fn label_names(&self, request: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        Box::pin(async move { Ok(self.names_now(&request)) })
+    }
+
+    /// Without matchers: all values the tenant has, if it has samples in the range at all.
+    fn label_values(
+        &self,
+        name: String,
+        request: LabelsRequest,
+    ) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        Box::pin(async move { Ok(self.values_now(&name, &request)) })
+    }
+
+    fn metadata(
+        &self,
+        request: MetadataRequest,
+    ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+        Box::pin(async move { Ok(self.metadata_now(&request)) })
+    }
+}

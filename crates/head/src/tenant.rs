@@ -1,0 +1,121 @@
+//! What is kept once per tenant beside its series: settings, counts, metadata, exemplars.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use norn_model::Millis;
+use norn_model::metadata::{Metadata, MetricType};
+use norn_model::sample::Exemplar;
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalog::TenantNo;
+use crate::identity::SeriesRef;
+
+/// Different descriptions kept of one metric; more are dropped.
+const MAX_DESCRIPTIONS: usize = 16;
+/// Metrics of a tenant that are described; further ones are not.
+const MAX_METRICS: usize = 200_000;
+
+/// Descriptions by metric name.
+pub(crate) type MetadataMap = BTreeMap<Arc<str>, Vec<Metadata>>;
+
+/// An exemplar and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SeriesExemplar {
+    pub(crate) series: SeriesRef,
+    pub(crate) exemplar: Exemplar,
+}
+
+/// The newest exemplars of a tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Exemplars {
+    ring: VecDeque<SeriesExemplar>,
+}
+
+impl Exemplars {
+    /// Keeps `exemplar` and at most `limit` in all, the newest.
+    pub(crate) fn push(&mut self, exemplar: SeriesExemplar, limit: usize) {
+        if limit > 0 {
+            self.ring.push_back(exemplar);
+        }
+        self.trim(limit);
+    }
+
+    /// Lets the oldest go until at most `limit` are kept.
+    pub(crate) fn trim(&mut self, limit: usize) {
+        let surplus = self.ring.len().saturating_sub(limit);
+        self.ring.drain(..surplus);
+    }
+
+    /// All, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SeriesExemplar> {
+        self.ring.iter()
+    }
+}
+
+/// What readers see of a tenant.
+#[derive(Debug)]
+pub(crate) struct TenantState {
+    pub(crate) number: TenantNo,
+    samples: AtomicU64,
+    histograms: AtomicU64,
+    mint: AtomicI64,
+    maxt: AtomicI64,
+    pub(crate) metadata: RwLock<MetadataMap>,
+    pub(crate) exemplars: Mutex<Exemplars>,
+}
+
+impl TenantState {
+    /// A tenant without samples.
+    pub(crate) fn new(number: TenantNo) -> Self {
+        Self {
+            number,
+            samples: AtomicU64::new(0),
+            histograms: AtomicU64::new(0),
+            mint: AtomicI64::new(Millis::MAX),
+            maxt: AtomicI64::new(Millis::MIN),
+            metadata: RwLock::default(),
+            exemplars: Mutex::default(),
+        }
+    }
+
+    /// Publishes what a record brought.
+    pub(crate) fn publish(&self, samples: u64, histograms: u64, mint: Millis, maxt: Millis) {
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+        self.histograms.fetch_add(histograms, Ordering::Relaxed);
+        self.mint.store(mint, Ordering::Relaxed);
+        self.maxt.store(maxt, Ordering::Relaxed);
+    }
+
+    /// Float samples and histograms taken so far.
+    pub(crate) fn taken(&self) -> (u64, u64) {
+        (self.samples.load(Ordering::Relaxed), self.histograms.load(Ordering::Relaxed))
+    }
+
+    /// First and last timestamp; `None` before the first sample.
+    pub(crate) fn range(&self) -> Option<(Millis, Millis)> {
+        let range = (self.mint.load(Ordering::Relaxed), self.maxt.load(Ordering::Relaxed));
+        (range.0 <= range.1).then_some(range)
+    }
+
+    /// Keeps a description of a metric. Only the writer calls this.
+    pub(crate) fn describe(&self, metric: &str, kind: MetricType, help: &str, unit: &str) {
+        let same = |m: &Metadata| m.kind == kind && m.help == help && m.unit == unit;
+        if self.metadata.read().get(metric).is_some_and(|all| all.iter().any(same)) {
+            return;
+        }
+        let mut map = self.metadata.write();
+        if !map.contains_key(metric) {
+            if map.len() >= MAX_METRICS {
+                return;
+            }
+            map.insert(Arc::from(metric), Vec::new());
+        }
+        if let Some(all) = map.get_mut(metric)
+            && all.len() < MAX_DESCRIPTIONS
+        {
+            all.push(Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
+        }
+    }
+}
