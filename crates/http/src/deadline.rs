@@ -4,7 +4,7 @@
 //! |---|---|
 //! | opened a connection or began a request, and its head is not complete | `head` |
 //! | has no request going | `idle` |
-//! | does not read what is written to it | `write`, anew with each byte taken |
+//! | takes nothing of any response that is ready for it | `write` to twice `write` |
 //!
 //! Bodies have deadlines of their own ([`crate::body`]), so nothing runs here while a request is
 //! being worked on. An HTTP/2 peer counts as idle only when it sends nothing at all.
@@ -28,30 +28,77 @@ const H2_PREFACE: usize = 24;
 pub(crate) struct Deadlines {
     pub(crate) head: Duration,
     pub(crate) idle: Duration,
-    pub(crate) write: Duration,
 }
 
-/// Counts the requests of a connection that are being worked on.
+/// The requests of a connection that are being worked on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity(Arc<AtomicUsize>);
+pub(crate) struct Activity(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    in_flight: AtomicUsize,
+    /// Responses with something ready that the peer has not taken.
+    owed: AtomicUsize,
+    /// Grows whenever the peer takes something.
+    taken: AtomicUsize,
+}
 
 /// One request; it ends when this is dropped.
-pub(crate) struct InFlight(Activity);
+pub(crate) struct InFlight {
+    activity: Activity,
+    owed: bool,
+}
 
 impl Activity {
     pub(crate) fn begin(&self) -> InFlight {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        InFlight(self.clone())
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { activity: self.clone(), owed: false }
     }
 
     fn is_busy(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Resolves once the peer has taken nothing for `time` although there was something to take.
+    /// HTTP/2 needs this: its streams have windows of their own, so the socket does not tell.
+    pub(crate) async fn stalled(&self, time: Duration) {
+        let mut before = None;
+        loop {
+            sleep(time).await;
+            let owed = self.0.owed.load(Ordering::Relaxed) > 0;
+            let taken = owed.then(|| self.0.taken.load(Ordering::Relaxed));
+            if owed && taken == before {
+                return;
+            }
+            before = taken;
+        }
+    }
+}
+
+impl InFlight {
+    /// The server asks the response for more: the peer has taken what there was.
+    pub(crate) fn taken(&self) {
+        self.activity.0.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether something is ready for the peer now.
+    pub(crate) fn owe(&mut self, owed: bool) {
+        if owed != self.owed {
+            self.owed = owed;
+            let counter = &self.activity.0.owed;
+            if owed {
+                counter.fetch_add(1, Ordering::Relaxed)
+            } else {
+                counter.fetch_sub(1, Ordering::Relaxed)
+            };
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.owe(false);
+        self.activity.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -73,8 +120,7 @@ pub(crate) struct Stream {
     phase: Phase,
     is_h2: bool,
     received: usize,
-    read_timer: Pin<Box<Sleep>>,
-    write_timer: Option<Pin<Box<Sleep>>>,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Stream {
@@ -86,14 +132,13 @@ impl Stream {
             phase: Phase::Head,
             is_h2: false,
             received: 0,
-            read_timer: Box::pin(sleep(deadlines.head)),
-            write_timer: None,
+            timer: Box::pin(sleep(deadlines.head)),
         }
     }
 
     fn enter(&mut self, phase: Phase, time: Duration) {
         self.phase = phase;
-        self.read_timer.as_mut().reset(Instant::now() + time);
+        self.timer.as_mut().reset(Instant::now() + time);
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -121,18 +166,7 @@ impl Stream {
         if self.phase == Phase::Busy {
             self.enter(Phase::Idle, self.deadlines.idle);
         }
-        ready!(self.read_timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.write_timer = None;
-            return written;
-        }
-        let time = self.deadlines.write;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep(time)));
-        ready!(timer.as_mut().poll(cx));
+        ready!(self.timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -153,9 +187,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write(cx, buf);
-        this.watch_write(cx, written)
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -163,9 +195,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
-        this.watch_write(cx, written)
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

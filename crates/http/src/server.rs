@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Version;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
@@ -34,7 +35,8 @@ const BACKLOG: u32 = 4096;
 const H2_STREAM_WINDOW: u32 = 1 << 20;
 const H2_CONNECTION_WINDOW: u32 = 8 << 20;
 const H2_FRAME: u32 = 256 << 10;
-const H2_STREAMS: u32 = 1024;
+const H2_STREAMS: u32 = 250;
+const H2_PIECE: usize = 64 << 10;
 const H2_PING: Duration = Duration::from_secs(60);
 const HEAD_BYTES: usize = 400 << 10;
 const H2_HEADER_LIST: u32 = 64 << 10;
@@ -48,7 +50,7 @@ pub struct Options {
     pub head_timeout: Duration,
     /// How long a connection without a request is kept.
     pub idle_timeout: Duration,
-    /// How long a peer may take nothing of a response.
+    /// How long a peer may take nothing of a response that is ready.
     pub write_timeout: Duration,
     /// How long running requests may go on after the stop.
     pub drain_timeout: Duration,
@@ -172,14 +174,19 @@ pub async fn serve(
         let connection = builder
             .serve_connection(
                 TokioIo::new(Stream::new(socket, deadlines(&options), activity.clone())),
-                service_fn(handler(router.clone(), activity)),
+                service_fn(handler(router.clone(), activity.clone())),
             )
             .into_owned();
         let connection = graceful.watch(connection);
         let open = Open::new(&metrics.open);
         connections.spawn(async move {
-            if let Err(e) = connection.await {
-                tracing::debug!(error = &*e, "connection ended");
+            tokio::select! {
+                ended = connection => if let Err(e) = ended {
+                    tracing::debug!(error = &*e, "connection ended");
+                },
+                () = activity.stalled(options.write_timeout) => {
+                    tracing::debug!("peer does not take its responses, connection is cut");
+                }
             }
             drop((permit, open));
         });
@@ -274,7 +281,7 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
 }
 
 fn deadlines(options: &Options) -> Deadlines {
-    Deadlines { head: options.head_timeout, idle: options.idle_timeout, write: options.write_timeout }
+    Deadlines { head: options.head_timeout, idle: options.idle_timeout }
 }
 
 type Answer = Result<hyper::Response<Held>, Infallible>;
@@ -284,16 +291,32 @@ fn handler(
     activity: Activity,
 ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Clone {
     move |request| {
-        let flight = activity.begin();
+        let mut flight = activity.begin();
+        let in_pieces = request.version() == Version::HTTP_2;
         let response = router.clone().call(request.map(Body::new));
-        Box::pin(async move { Ok(response.await?.map(|body| Held { body, _flight: flight })) })
+        Box::pin(async move {
+            let response = response.await?;
+            flight.owe(true);
+            Ok(response.map(|body| Held { body, rest: Bytes::new(), in_pieces, flight }))
+        })
     }
 }
 
 /// A response body; its request counts as running until it is written.
 struct Held {
     body: Body,
-    _flight: InFlight,
+    /// What is left of a frame that is handed out in pieces.
+    rest: Bytes,
+    /// HTTP/2 would take a frame of any size into its own buffer and call it sent.
+    in_pieces: bool,
+    flight: InFlight,
+}
+
+impl Held {
+    fn piece(&mut self) -> Bytes {
+        let len = self.rest.len().min(H2_PIECE);
+        self.rest.split_to(len)
+    }
 }
 
 impl hyper::body::Body for Held {
@@ -304,14 +327,35 @@ impl hyper::body::Body for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.flight.taken();
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.piece()))));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.flight.owe(polled.is_ready());
+        let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
+        let frame = match frame.into_data() {
+            Ok(data) if self.in_pieces => {
+                self.rest = data;
+                Frame::data(self.piece())
+            }
+            Ok(data) => Frame::data(data),
+            Err(trailers) => trailers,
+        };
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest).min(hint.upper().unwrap_or(u64::MAX)));
+        hint
     }
 }

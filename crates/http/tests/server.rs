@@ -279,6 +279,47 @@ async fn clients_that_do_not_read_are_cut() {
 }
 
 #[tokio::test]
+async fn http2_streams_that_are_not_read_are_cut() {
+    let options = Options { write_timeout: Duration::from_millis(200), ..Options::default() };
+    let server = start(options, body::Timeouts::default(), Authentication::by_header()).await;
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1000)
+        .handshake(TokioIo::new(connect(&server).await))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get(format!("http://{}/big", server.address))
+        .header("X-Scope-OrgID", "a")
+        .body(Full::new(bytes::Bytes::new()))
+        .unwrap();
+    let unread = sender.send_request(request).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), connection).await;
+    assert!(ended.is_ok(), "the connection is kept for ever");
+    assert_eq!(unread.status(), 200);
+}
+
+#[tokio::test]
+async fn slow_handlers_and_slow_readers_are_not_cut() {
+    let options = Options { write_timeout: Duration::from_millis(100), ..Options::default() };
+    let server = start(options, body::Timeouts::default(), Authentication::by_header()).await;
+    let mut waiting = connect(&server).await;
+    waiting.write_all(get_request("/wait", "").as_bytes()).await.unwrap();
+    let mut slow = connect(&server).await;
+    slow.write_all(get_request("/big", "X-Scope-OrgID: a\r\n").as_bytes()).await.unwrap();
+    let (mut buf, mut total) = (vec![0; 4 << 20], 0);
+    loop {
+        match slow.read(&mut buf).await.unwrap() {
+            0 => break,
+            n => total += n,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(total > 64 << 20, "cut after {total} bytes");
+    server.release.notify_one();
+    assert_eq!(content(&rest(&mut waiting).await), "waited");
+}
+
+#[tokio::test]
 async fn a_process_without_tenant_routes_serves_its_pages() {
     let registry = Registry::new();
     let options = RouterOptions {
