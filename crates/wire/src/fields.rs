@@ -8,19 +8,25 @@ use crate::protobuf::{FormError, Reader, Span, fixed64_key, len_key, varint_key}
 /// Memory that the decoded form of one message may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    bytes: usize,
+    total: usize,
+    left: usize,
 }
 
 impl Budget {
     /// At most this many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self { bytes }
+        Self { total: bytes, left: bytes }
     }
 
     /// Enough for any sensible message of `len` bytes: 32 × `len` + 64 KiB. The densest one seen
     /// in practice, stale histograms, needs 22 × `len`.
     pub fn for_message(len: usize) -> Self {
-        Self { bytes: len.saturating_mul(32).saturating_add(64 << 10) }
+        Self::new(len.saturating_mul(32).saturating_add(64 << 10))
+    }
+
+    /// Bytes taken so far.
+    pub(crate) fn spent(&self) -> usize {
+        self.total - self.left
     }
 
     /// Takes the size of one `T`.
@@ -33,7 +39,7 @@ impl Budget {
     #[inline]
     pub(crate) fn take_many<T>(&mut self, count: usize) -> Result<(), FormError> {
         let bytes = count.checked_mul(size_of::<T>()).ok_or(FormError::TooLarge)?;
-        self.bytes = self.bytes.checked_sub(bytes).ok_or(FormError::TooLarge)?;
+        self.left = self.left.checked_sub(bytes).ok_or(FormError::TooLarge)?;
         Ok(())
     }
 }
@@ -153,16 +159,17 @@ pub struct Sample {
 /// The sample message that comes next.
 #[inline]
 pub(crate) fn sample(r: &mut Reader<'_>) -> Result<Sample, FormError> {
-    let message = r.message()?;
+    let mut message = r.message()?;
+    let start = message.position();
     if let Some((head, _)) = message.rest().split_first_chunk::<10>()
         && let [0x09, value @ .., 0x10] = head
     {
-        let mut tail = message;
-        tail.advance(head.len());
-        let timestamp = tail.varint()? as i64;
-        if tail.is_empty() {
+        message.advance(head.len());
+        let timestamp = message.varint()? as i64;
+        if message.is_empty() {
             return Ok(Sample { timestamp, value: f64::from_le_bytes(*value), start_timestamp: 0 });
         }
+        message.rewind(start);
     }
     any_sample(message)
 }

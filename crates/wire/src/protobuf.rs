@@ -28,7 +28,7 @@ pub enum FormError {
     /// A group without its end, or an end without its group.
     #[error("group is not closed by its own end")]
     Group,
-    /// Groups in groups beyond [`MAX_GROUP_DEPTH`].
+    /// Groups in groups, deeper than any real message.
     #[error("groups are nested deeper than {MAX_GROUP_DEPTH}")]
     TooDeep,
     /// Longer than 4 GiB, or its decoded form is above the [`Budget`](crate::Budget).
@@ -113,6 +113,12 @@ impl<'a> Reader<'a> {
         self.pos += n;
     }
 
+    /// Goes back to a position of this message.
+    #[inline]
+    pub fn rewind(&mut self, position: usize) {
+        self.pos = position;
+    }
+
     /// Forced inline: called out of line it doubles the cost of a series of references.
     #[inline(always)]
     pub fn varint(&mut self) -> Result<u64> {
@@ -125,46 +131,12 @@ impl<'a> Reader<'a> {
                 self.pos += 2;
                 Ok(u64::from(*a & 0x7f) | u64::from(*b) << 7)
             }
-            rest => self.long_varint(rest),
-        }
-    }
-
-    /// Looks at eight bytes at once: the next ones or, near the end of the message, its last ones
-    /// moved down, with zeros for what is not there.
-    #[inline(never)]
-    fn long_varint(&mut self, rest: &[u8]) -> Result<u64> {
-        let word = match (rest.first_chunk::<8>(), self.buf.last_chunk::<8>()) {
-            (Some(head), _) => u64::from_le_bytes(*head),
-            (None, Some(tail)) if !rest.is_empty() => u64::from_le_bytes(*tail) >> (64 - 8 * rest.len()),
-            _ => return self.slow_varint(rest),
-        };
-        let ends = !word & 0x8080_8080_8080_8080;
-        let len = ends.trailing_zeros() as usize / 8 + 1;
-        if len > rest.len().min(8) {
-            return self.slow_varint(rest);
-        }
-        self.pos += len;
-        // All bits up to the end marker of the last byte, then seven of each eight.
-        let x = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
-        let x = (x & 0x007f_007f_007f_007f) | (x & 0x7f00_7f00_7f00_7f00) >> 1;
-        let x = (x & 0x0000_3fff_0000_3fff) | (x & 0x3fff_0000_3fff_0000) >> 2;
-        Ok((x & 0x0fff_ffff) | (x & 0x0fff_ffff_0000_0000) >> 4)
-    }
-
-    #[cold]
-    fn slow_varint(&mut self, rest: &[u8]) -> Result<u64> {
-        let mut value = 0u64;
-        for (i, &byte) in rest.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                if i == 9 && byte > 1 {
-                    return Err(FormError::Varint);
-                }
-                self.pos += i + 1;
-                return Ok(value);
+            rest => {
+                let (value, len) = long_varint(rest, self.buf)?;
+                self.pos += len;
+                Ok(value)
             }
         }
-        Err(if rest.len() < 10 { FormError::Truncated } else { FormError::Varint })
     }
 
     /// The next field's key: number × 8 + wire type. Neither is judged but for number 0.
@@ -288,6 +260,43 @@ impl<'a> Reader<'a> {
         self.pos += n;
         Ok(())
     }
+}
+
+/// The varint at the start of `rest`, which is the end of `buf`, and its length.
+///
+/// Looks at eight bytes at once: the next ones or, near the end of the message, its last ones
+/// moved down, with zeros for what is not there. Not a method and not inlined, so that a
+/// [`Reader`] stays in registers.
+#[inline(never)]
+fn long_varint(rest: &[u8], buf: &[u8]) -> Result<(u64, usize)> {
+    let word = match (rest.first_chunk::<8>(), buf.last_chunk::<8>()) {
+        (Some(head), _) => u64::from_le_bytes(*head),
+        (None, Some(tail)) if !rest.is_empty() => u64::from_le_bytes(*tail) >> (64 - 8 * rest.len()),
+        _ => return slow_varint(rest),
+    };
+    let ends = !word & 0x8080_8080_8080_8080;
+    let len = ends.trailing_zeros() as usize / 8 + 1;
+    if len > rest.len().min(8) {
+        return slow_varint(rest);
+    }
+    // All bits up to the end marker of the last byte, then seven of each eight.
+    let x = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let x = (x & 0x007f_007f_007f_007f) | (x & 0x7f00_7f00_7f00_7f00) >> 1;
+    let x = (x & 0x0000_3fff_0000_3fff) | (x & 0x3fff_0000_3fff_0000) >> 2;
+    Ok(((x & 0x0fff_ffff) | (x & 0x0fff_ffff_0000_0000) >> 4, len))
+}
+
+#[cold]
+fn slow_varint(rest: &[u8]) -> Result<(u64, usize)> {
+    let mut value = 0u64;
+    for (i, &byte) in rest.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            let fits = i < 9 || byte <= 1;
+            return if fits { Ok((value, i + 1)) } else { Err(FormError::Varint) };
+        }
+    }
+    Err(if rest.len() < 10 { FormError::Truncated } else { FormError::Varint })
 }
 
 /// The signed number that zigzag maps to `n`.

@@ -25,6 +25,7 @@ pub struct View {
     text: String,
     previous: Previous,
     budget: Budget,
+    peak: usize,
     series: Vec<SeriesRow>,
     refs: Vec<u32>,
     samples: Vec<Sample>,
@@ -136,6 +137,7 @@ impl View {
             text: String::new(),
             previous: Previous::default(),
             budget: Budget::new(0),
+            peak: 0,
             series: Vec::new(),
             refs: Vec::new(),
             samples: Vec::new(),
@@ -154,11 +156,18 @@ impl View {
     pub fn decode(&mut self, version: u8, value: &[u8]) -> Result<()> {
         self.clear();
         let outcome = self.read(version, value);
+        self.peak = self.peak.max(self.budget.spent() + self.symbols.text.len());
         if outcome.is_err() {
             self.clear();
         }
         let text = self.seal_text();
         outcome.and(text)
+    }
+
+    /// About how many bytes the view keeps for reuse: what its largest record took. Whoever pools
+    /// views drops one that grew too large.
+    pub fn kept_bytes(&self) -> usize {
+        self.peak
     }
 
     /// Number of series that carry samples, histograms or exemplars.

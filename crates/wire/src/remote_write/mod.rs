@@ -62,6 +62,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct View {
     budget: Budget,
+    peak: usize,
     exemplars_wanted: bool,
     series: Vec<SeriesRow>,
     labels: Vec<Label>,
@@ -123,6 +124,7 @@ impl View {
     pub fn new() -> Self {
         Self {
             budget: Budget::new(0),
+            peak: 0,
             exemplars_wanted: true,
             series: Vec::new(),
             labels: Vec::new(),
@@ -143,15 +145,25 @@ impl View {
     /// Decodes a `prometheus.WriteRequest`.
     pub fn decode_v1<'a>(&'a mut self, body: &'a [u8], options: Options) -> Result<Request<'a>, WriteError> {
         self.clear(body, options);
-        self.read_v1(fields::whole(body)?)?;
+        let outcome = self.read_v1(fields::whole(body)?);
+        self.peak = self.peak.max(self.budget.spent());
+        outcome?;
         Ok(Request { view: self, body })
     }
 
     /// Decodes an `io.prometheus.write.v2.Request`.
     pub fn decode_v2<'a>(&'a mut self, body: &'a [u8], options: Options) -> Result<Request<'a>, WriteError> {
         self.clear(body, options);
-        self.read_v2(fields::whole(body)?)?;
+        let outcome = self.read_v2(fields::whole(body)?);
+        self.peak = self.peak.max(self.budget.spent());
+        outcome?;
         Ok(Request { view: self, body })
+    }
+
+    /// About how many bytes the view keeps for reuse: what its largest request took. Whoever pools
+    /// views drops one that grew too large.
+    pub fn kept_bytes(&self) -> usize {
+        self.peak
     }
 
     fn clear(&mut self, body: &[u8], options: Options) {
