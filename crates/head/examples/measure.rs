@@ -83,7 +83,13 @@ struct Run {
 }
 
 impl Run {
-    fn scrape(&mut self, target: &[Series], labels: &[Vec<(String, String)>], scrape: usize, times: &mut Times) {
+    fn scrape(
+        &mut self,
+        target: &[Series],
+        labels: &[Vec<(String, String)>],
+        scrape: usize,
+        times: &mut Times,
+    ) {
         for (part, chunk) in labels.chunks(SERIES_PER_RECORD).enumerate() {
             for (i, pairs) in chunk.iter().enumerate() {
                 let number = part * SERIES_PER_RECORD + i;
@@ -92,12 +98,15 @@ impl Run {
                 built.sample(START + scrape as i64 * STEP, value(series, copy, scrape));
             }
             let kind = RecordKind::Write(2);
-            let record = Record { tenant: self.tenant.clone(), kind, timestamp: 0, value: self.builder.finish() };
+            let record =
+                Record { tenant: self.tenant.clone(), kind, timestamp: 0, value: self.builder.finish() };
             let start = Instant::now();
             self.view.decode(2, &record.value).unwrap();
             let decoded = start.elapsed();
             let mut refused = Refused::default();
-            self.writer.apply_view(self.writer.next_offset(), &record.tenant, &self.view, &mut refused).unwrap();
+            self.writer
+                .apply_view(self.writer.next_offset(), &record.tenant, &self.view, &mut refused)
+                .unwrap();
             let whole = start.elapsed();
             assert!(refused.is_empty(), "{refused:?}");
             times.samples += chunk.len();
@@ -133,7 +142,11 @@ fn query(reader: &Reader, tenant: &Tenant, what: &str, matchers: Vec<Matcher>) {
         bytes += buf.bytes.len();
     }
     let whole = start.elapsed();
-    println!("{what}: {} series in {selected:?}, {bytes} chunk bytes in {:?}", selection.labels.len(), whole - selected);
+    println!(
+        "{what}: {} series in {selected:?}, {bytes} chunk bytes in {:?}",
+        selection.labels.len(),
+        whole - selected
+    );
 }
 
 fn main() {
@@ -166,7 +179,11 @@ fn main() {
     let (memory, n) = (reader.memory(), stats.series as f64);
     println!("{stats:?}");
     println!("{memory:?}\nbytes a series: counted {:.0}", memory.total() as f64 / n);
-    println!("process {} MiB, of it {:.0} bytes a series after first scrapes", rss() >> 20, resident as f64 / n);
+    println!(
+        "process {} MiB, of it {:.0} bytes a series after first scrapes",
+        rss() >> 20,
+        resident as f64 / n
+    );
     let all = Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap();
     query(&reader, &tenant, "all", vec![all]);
     query(&reader, &tenant, "one metric", vec![Matcher::equal("__name__", "node_cpu_seconds_total")]);
