@@ -148,6 +148,7 @@ pub(crate) fn modules() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known;
 
     #[test]
     fn nests_keys_and_shows_what_differs() {
@@ -183,6 +184,19 @@ mod tests {
             assert!(!field.help.trim().is_empty());
         }
         assert!(modules().contains("distributor *\n") && modules().contains("alertmanager\n"));
+    }
+
+    #[test]
+    fn options_of_mimir_have_mimirs_flags() {
+        let mut shared = 0;
+        for (field, _) in rows_iter(&Config::default()) {
+            for option in known::mimir().iter().filter(|o| o.path == field.path || o.flag == field.flag) {
+                assert_eq!((option.path, option.flag), (field.path, field.flag));
+                assert_eq!(option.is_bool, field.kind == Kind::Bool, "{}", field.flag);
+                shared += 1;
+            }
+        }
+        assert!(shared >= 50, "only {shared} options are Mimir's");
     }
 
     #[test]

@@ -9,7 +9,9 @@
 
 mod format;
 
-use std::io::{self, IsTerminal};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io;
+use std::panic::PanicHookInfo;
 use std::str::FromStr;
 
 use tracing::Subscriber;
@@ -77,19 +79,25 @@ impl FromStr for Level {
     }
 }
 
-/// Sends events to standard error from now on.
+/// Sends events to standard error from now on, panics among them.
 ///
 /// # Errors
 ///
 /// When a subscriber was installed before.
 pub fn init(level: Level, format: Format) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    // A terminal gets whole lines at once like a pipe does: each event is one write.
-    tracing::subscriber::set_global_default(subscriber(level, format, io::stderr))
+    tracing::subscriber::set_global_default(subscriber(level, format, io::stderr))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
 }
 
-/// Whether log lines go to a person's terminal.
-pub fn is_terminal() -> bool {
-    io::stderr().is_terminal()
+/// A panic is an error like others: one line, with its place and the way there.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let text = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(panic = text, place, thread = thread.name(), backtrace, "a thread panicked");
 }
 
 /// The subscriber that [`init`] installs, with a writer of the caller's choice.
