@@ -26,6 +26,7 @@ mod request;
 mod settings;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub stages: StageCpu,
     /// Largest body, compressed or not, in bytes.
     pub max_recv_msg_size: usize,
+    /// Requests that are worked on at once; 0 = no limit.
+    pub max_inflight: usize,
 }
 
 /// Takes remote-write requests. Cloning copies a pointer.
@@ -82,6 +85,16 @@ struct Inner {
     settings: SentSettings,
     scratches: ArrayQueue<Box<Scratch>>,
     metrics: Metrics,
+    inflight: AtomicUsize,
+}
+
+/// One request that is being worked on.
+struct Inflight(Arc<Inner>);
+
+impl Drop for Inflight {
+    fn drop(&mut self) {
+        self.0.inflight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Distributor {
@@ -94,6 +107,7 @@ impl Distributor {
             settings: SentSettings::default(),
             scratches: ArrayQueue::new(SCRATCHES),
             metrics: Metrics::register(registry),
+            inflight: AtomicUsize::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -109,6 +123,7 @@ impl Appender for Distributor {
         let inner = self.inner.clone();
         async move {
             let limits = inner.parts.limits.for_tenant(&tenant);
+            let _inflight = inner.admit_inflight()?;
             inner.admit_request(&tenant, &limits)?;
             let prepared = if push.body.len() > POOL_ABOVE {
                 let job = {
@@ -126,6 +141,20 @@ impl Appender for Distributor {
 }
 
 impl Inner {
+    /// This process' limit of requests at once.
+    fn admit_inflight(self: &Arc<Self>) -> Result<Inflight, AppendError> {
+        let before = self.inflight.fetch_add(1, Ordering::Relaxed);
+        let inflight = Inflight(self.clone());
+        let limit = self.parts.max_inflight;
+        if limit == 0 || before < limit {
+            return Ok(inflight);
+        }
+        let text = format!(
+            "the write request has been rejected because the server is working on {limit} others (err-mimir-distributor-max-inflight-push-requests). To adjust the related limit, configure -distributor.instance-limits.max-inflight-push-requests, or contact your service administrator."
+        );
+        Err(AppendError::Unavailable(text))
+    }
+
     /// The tenant's limit of requests.
     fn admit_request(&self, tenant: &Tenant, limits: &Limits) -> Result<(), AppendError> {
         self.metrics.requests_in(tenant);

@@ -42,6 +42,7 @@ fn fixture(limits: Limits) -> Fixture {
         pool: Pool::new("test", 1).unwrap(),
         stages: StageCpu::register(&registry),
         max_recv_msg_size: 1 << 20,
+        max_inflight: 0,
     };
     Fixture { distributor: Distributor::new(parts, &registry), log, registry, _dir: dir }
 }

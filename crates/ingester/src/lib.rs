@@ -1,1 +1,135 @@
-//! Consumes log partitions into heads, answers for recent data.
+//! Consumes log partitions into heads and answers for recent data.
+//!
+//! One thread a partition reads records in order and applies them to that partition's head; the
+//! head is a fold over the log, so a start is nothing but reading from the first offset. What a
+//! record's content was refused for is told to whoever waits for its offset.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`partition`] | the thread: log → head → outcome |
+//! | [`outcome`] | who waits for which offset |
+//! | [`progress`] | how far a partition has come |
+//!
+//! Promises: a record whose outcome was told is visible to every query that starts later.
+//! Refuses: to acknowledge anything (the log does), to skip a record it can not read without
+//! saying so.
+
+pub mod outcome;
+pub mod partition;
+pub mod progress;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use norn_contract::applied::AppliedRecords;
+use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_contract::merge::Merged;
+use norn_contract::source::{SeriesSource, TenantSources};
+use norn_head::Reader;
+pub use norn_head::{MemoryStats, TenantStats};
+use norn_model::rejection::Refused;
+use norn_model::tenant::Tenant;
+use parking_lot::Mutex;
+
+use crate::outcome::Outcomes;
+use crate::progress::Progress;
+
+/// Called once when a partition can not go on: the process must end, since what it acknowledges
+/// from then on would not become visible.
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// All partitions of this process.
+pub struct Ingester {
+    partitions: Vec<PartitionHandle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct PartitionHandle {
+    head: Arc<Reader>,
+    outcomes: Arc<Outcomes>,
+    progress: Arc<Progress>,
+}
+
+impl Ingester {
+    /// Starts a thread for each partition the log knows.
+    ///
+    /// # Errors
+    ///
+    /// When the log can not be read from its first offset, or no thread can be started.
+    pub fn start(log: &Arc<dyn IngestLog>, on_fatal: &OnFatal) -> Result<Arc<Self>, LogError> {
+        let mut partitions = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..log.known().max(log.writable()) {
+            let range = log.range(number);
+            let reader = log.read(number, range.start)?;
+            let (head, reader_half) =
+                norn_head::new(norn_head::Options { partition: number, ..Default::default() });
+            let handle = PartitionHandle {
+                head: reader_half,
+                outcomes: Arc::new(Outcomes::new(range.start)),
+                progress: Arc::new(Progress::new(number, range)),
+            };
+            let worker = partition::Worker {
+                reader,
+                head,
+                outcomes: handle.outcomes.clone(),
+                progress: handle.progress.clone(),
+            };
+            threads.push(worker.spawn(number, on_fatal.clone()).map_err(|e| {
+                LogError::Unavailable(format!("cannot start the thread of partition {number}: {e}"))
+            })?);
+            partitions.push(handle);
+        }
+        Ok(Arc::new(Self { partitions, threads: Mutex::new(threads) }))
+    }
+
+    /// Whether every record that was in the log at the start has been applied.
+    pub fn is_caught_up(&self) -> bool {
+        self.partitions.iter().all(|p| p.progress.is_done())
+    }
+
+    /// How far the start has come, for people: `replaying the log: 1,200 of 5,000 records`.
+    pub fn describe_progress(&self) -> String {
+        progress::describe(self.partitions.iter().map(|p| &*p.progress))
+    }
+
+    /// Records of the log that were skipped because they can not be decoded.
+    pub fn undecodable_records(&self) -> u64 {
+        self.partitions.iter().map(|p| p.progress.undecodable()).sum()
+    }
+
+    /// The heads, by partition.
+    pub fn heads(&self) -> impl Iterator<Item = &Arc<Reader>> {
+        self.partitions.iter().map(|p| &p.head)
+    }
+
+    /// Waits for the threads; they end when the log is closed and everything was applied.
+    pub fn join(&self) {
+        for thread in self.threads.lock().drain(..) {
+            // A panic was already reported through `on_fatal` by the thread's own guard.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl AppliedRecords for Ingester {
+    fn applied(&self, partition: Partition, offset: Offset) -> BoxFuture<'static, Option<Arc<Refused>>> {
+        match self.partitions.get(partition as usize) {
+            Some(p) => Box::pin(p.outcomes.of(offset)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+impl TenantSources for Ingester {
+    fn tenant(&self, tenant: &Tenant) -> Arc<dyn SeriesSource> {
+        Merged::of(
+            self.partitions
+                .iter()
+                .filter_map(|p| p.head.tenant(tenant))
+                .map(|source| source as Arc<dyn SeriesSource>)
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,77 @@
+//! One partition's thread: log → head → outcome.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use norn_contract::log::{LogError, LogReader, Offset, Partition, Record};
+use norn_head::Writer;
+use norn_model::rejection::Refused;
+
+use crate::OnFatal;
+use crate::outcome::Outcomes;
+use crate::progress::{Progress, Reporter};
+
+/// Longest wait for a record before the thread looks at the clock again.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// What the thread owns.
+pub struct Worker {
+    /// Where records come from.
+    pub reader: Box<dyn LogReader>,
+    /// Where they go.
+    pub head: Writer,
+    /// Who is told.
+    pub outcomes: Arc<Outcomes>,
+    /// How far the start has come.
+    pub progress: Arc<Progress>,
+}
+
+impl Worker {
+    /// Starts the thread. It ends when the log is closed and everything was applied; any other
+    /// end is told through `on_fatal`.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn spawn(mut self, partition: Partition, on_fatal: OnFatal) -> io::Result<JoinHandle<()>> {
+        Builder::new().name(format!("partition-{partition}")).spawn(move || {
+            let why = match catch_unwind(AssertUnwindSafe(|| self.run(partition))) {
+                Ok(Ok(())) => return,
+                Ok(Err(e)) => e.to_string(),
+                Err(_) => "panicked".to_owned(),
+            };
+            on_fatal(format!("partition {partition} cannot go on: {why}"));
+        })
+    }
+
+    fn run(&mut self, partition: Partition) -> Result<(), LogError> {
+        let progress = self.progress.clone();
+        let mut reporter = Reporter::new(&progress);
+        let mut batch = Vec::new();
+        loop {
+            match self.reader.next(&mut batch, WAIT) {
+                Ok(()) => {}
+                Err(LogError::Unavailable(_)) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+            for (offset, record) in batch.drain(..) {
+                self.apply(partition, offset, &record);
+            }
+            reporter.report();
+        }
+    }
+
+    fn apply(&mut self, partition: Partition, offset: Offset, record: &Record) {
+        let mut refused = Refused::default();
+        if let Err(e) = self.head.apply(offset, record, &mut refused) {
+            // Later records are good; stopping here would take the whole partition away.
+            tracing::error!(partition, offset, user = %record.tenant, error = %e, "record skipped: it can not be decoded");
+            self.progress.count_undecodable();
+        }
+        self.outcomes.tell(offset, refused);
+        self.progress.advance(offset + 1);
+    }
+}
