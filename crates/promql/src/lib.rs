@@ -4,4 +4,8 @@
 
 pub mod histogram;
 pub mod numeric;
+#[cfg(any(test, feature = "testing"))]
+pub mod script;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod value;
