@@ -10,11 +10,12 @@ use crate::ast::*;
 use crate::error::ParseError;
 use crate::lexer::is_space;
 
-type Checked<T = ()> = Result<T, ParseError>;
+/// Errors are boxed to keep the frames of the recursion small.
+type Checked<T = ()> = Result<T, Box<ParseError>>;
 
 /// Checks an expression's types and settles how its vectors match.
-pub(crate) fn check(expr: &mut Expr, text: &str) -> Checked {
-    Checker { text }.expr(expr).map(drop)
+pub(crate) fn check(expr: &mut Expr, text: &str) -> Result<(), ParseError> {
+    Checker { text }.expr(expr).map(drop).map_err(|e| *e)
 }
 
 struct Checker<'a> {
@@ -23,7 +24,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn fail<T>(&self, span: Span, message: impl Into<String>) -> Checked<T> {
-        Err(ParseError::new(self.text, span, message))
+        Err(Box::new(ParseError::new(self.text, span, message)))
     }
 
     fn expr(&self, expr: &mut Expr) -> Checked<ValueType> {
@@ -72,26 +73,32 @@ impl Checker<'_> {
         if matches!(got, ValueType::Scalar | ValueType::Vector) {
             return Ok(got);
         }
-        let span = Span { start: unary.start, end: unary.expr.span().end };
-        let allowed = "expressions of type scalar or instant vector";
-        self.fail(span, format!("unary expression only allowed on {allowed}, got \"{}\"", got.describe()))
+        self.sign(unary, got)
     }
 
-    fn expect(&self, expr: &mut Expr, want: ValueType, place: &str) -> Checked {
-        let got = self.expr(expr)?;
-        if got == want {
-            return Ok(());
-        }
-        let message = format!("expected type {} in {place}, got {}", want.describe(), got.describe());
-        self.fail(expr.span(), message)
+    fn sign<T>(&self, unary: &Unary, got: ValueType) -> Checked<T> {
+        let span = Span { start: unary.start, end: unary.expr.span().end };
+        let allowed = "expressions of type scalar or instant vector";
+        let got = got.describe();
+        self.fail(span, format!("unary expression only allowed on {allowed}, got \"{got}\""))
     }
 
     fn aggregate(&self, aggregate: &mut Aggregate) -> Checked<ValueType> {
-        self.expect(&mut aggregate.expr, ValueType::Vector, "aggregation expression")?;
+        let got = self.expr(&mut aggregate.expr)?;
+        self.expect(&aggregate.expr, ValueType::Vector, got, "expression")?;
         if let (Some(want), Some(param)) = (aggregate.op.param_type(), &mut aggregate.param) {
-            self.expect(param, want, "aggregation parameter")?;
+            let got = self.expr(param)?;
+            self.expect(param, want, got, "parameter")?;
         }
         Ok(ValueType::Vector)
+    }
+
+    fn expect(&self, expr: &Expr, want: ValueType, got: ValueType, role: &str) -> Checked {
+        if got == want {
+            return Ok(());
+        }
+        let (want, got) = (want.describe(), got.describe());
+        self.fail(expr.span(), format!("expected type {want} in aggregation {role}, got {got}"))
     }
 
     fn call(&self, call: &mut Call) -> Checked<ValueType> {
@@ -100,15 +107,25 @@ impl Checker<'_> {
         if func.name == "info" {
             self.info(call)?;
         }
-        let place = format!("call to function \"{}\"", func.name);
         for (i, arg) in call.args.iter_mut().enumerate() {
             let Some(want) = func.args.get(i).or(func.args.last()) else { break };
-            match arg {
-                Expr::Vector(v) if func.name == "info" && i == 1 => self.selector(v, false)?,
-                _ => self.expect(arg, *want, &place)?,
+            let got = match arg {
+                Expr::Vector(v) if func.name == "info" && i == 1 => {
+                    self.selector(v, false)?;
+                    ValueType::Vector
+                }
+                _ => self.expr(arg)?,
+            };
+            if got != *want {
+                return self.argument(func.name, arg, *want, got);
             }
         }
         Ok(func.returns)
+    }
+
+    fn argument<T>(&self, name: &str, arg: &Expr, want: ValueType, got: ValueType) -> Checked<T> {
+        let (want, got) = (want.describe(), got.describe());
+        self.fail(arg.span(), format!("expected type {want} in call to function \"{name}\", got {got}"))
     }
 
     fn arity(&self, call: &Call) -> Checked {
@@ -156,21 +173,15 @@ impl Checker<'_> {
         self.operator(binary, scalars)?;
         for (operand, got) in [(&binary.lhs, lhs), (&binary.rhs, rhs)] {
             if !matches!(got, ValueType::Scalar | ValueType::Vector) {
-                let allowed = "scalar and instant vector types";
-                return self.fail(operand.span(), format!("binary expression must contain only {allowed}"));
+                let message = "binary expression must contain only scalar and instant vector types";
+                return self.fail(operand.span(), message);
             }
         }
-        let span = |b: &Binary| Span { start: b.lhs.span().start, end: b.rhs.span().end };
         if let Some(problem) = matching_problem(binary, vectors) {
-            return self.fail(span(binary), problem);
+            return self.fail(Span { start: binary.lhs.span().start, end: binary.rhs.span().end }, problem);
         }
         if !vectors {
             binary.matching = None;
-            if binary.op.is_set() {
-                let op = binary.op.as_str();
-                let message = format!("set operator \"{op}\" not allowed in binary scalar expression");
-                return self.fail(span(binary), message);
-            }
         }
         Ok(if scalars { ValueType::Scalar } else { ValueType::Vector })
     }
@@ -220,7 +231,13 @@ fn matching_problem(binary: &Binary, vectors: bool) -> Option<String> {
         if !matching.labels.is_empty() {
             return Some("vector matching only allowed between instant vectors".into());
         }
-        return fills.then(|| "filling in missing series only allowed between instant vectors".into());
+        if fills {
+            return Some("filling in missing series only allowed between instant vectors".into());
+        }
+        let op = binary.op;
+        return op
+            .is_set()
+            .then(|| format!("set operator \"{}\" not allowed in binary scalar expression", op.as_str()));
     }
     if !binary.op.is_set() {
         return None;

@@ -4,51 +4,77 @@ use norn_model::matcher::Matcher;
 use serde_json::{Value, json};
 
 use crate::ast::*;
+use crate::function::Function;
 use crate::print::Plain;
 
-/// The tree as `parse_query` shows it. Recurses: the parser bounds a tree's height.
+/// The tree as `parse_query` shows it.
 pub fn to_json(expr: &Expr) -> Value {
-    match expr {
-        Expr::Number(n) => json!({"type": "numberLiteral", "val": Plain(n.value).to_string()}),
-        Expr::String(s) => json!({"type": "stringLiteral", "val": s.value}),
-        Expr::Vector(v) => Value::Object(selector("vectorSelector", v)),
-        Expr::Matrix(m) => {
-            let mut object = selector("matrixSelector", &m.selector);
-            let (range, range_expr) = duration(&m.range);
-            object.insert("range".into(), range);
-            object.insert("rangeExpr".into(), range_expr);
-            Value::Object(object)
-        }
-        Expr::Subquery(s) => subquery(s),
-        Expr::Call(c) => json!({
-            "type": "call",
-            "func": {
-                "name": c.func.name,
-                "argTypes": c.func.args.iter().map(|t| t.as_str()).collect::<Vec<_>>(),
-                "variadic": c.func.variadic,
-                "returnType": c.func.returns.as_str(),
-            },
-            "args": c.args.iter().map(to_json).collect::<Vec<_>>(),
-        }),
-        Expr::Aggregate(a) => json!({
-            "type": "aggregation",
-            "op": a.op.as_str(),
-            "expr": to_json(&a.expr),
-            "param": a.param.as_deref().map(to_json),
-            "grouping": a.grouping,
-            "without": a.without,
-        }),
-        Expr::Binary(b) => json!({
-            "type": "binaryExpr",
-            "op": b.op.as_str(),
-            "lhs": to_json(&b.lhs),
-            "rhs": to_json(&b.rhs),
-            "matching": b.matching.as_ref().map(matching),
-            "bool": b.return_bool,
-        }),
-        Expr::Unary(u) => json!({"type": "unaryExpr", "op": u.op.as_str(), "expr": to_json(&u.expr)}),
-        Expr::Paren(p) => json!({"type": "parenExpr", "expr": to_json(&p.expr)}),
+    // Parents come before their children in `order`, so that backwards a node finds its
+    // children finished, the first on top.
+    let mut order = Vec::new();
+    expr.walk(&mut |e| order.push(e));
+    let mut finished = Vec::new();
+    while let Some(expr) = order.pop() {
+        let value = node(expr, &mut finished);
+        finished.push(value);
     }
+    finished.pop().unwrap_or_default()
+}
+
+/// One node; takes its children from `finished`.
+///
+/// Children are moved, not put through `json!`, which would copy them by recursion.
+fn node(expr: &Expr, finished: &mut Vec<Value>) -> Value {
+    let mut child = || finished.pop().unwrap_or_default();
+    let (kind, fields) = match expr {
+        Expr::Number(n) => ("numberLiteral", vec![("val", Plain(n.value).to_string().into())]),
+        Expr::String(s) => ("stringLiteral", vec![("val", s.value.as_str().into())]),
+        Expr::Vector(v) => ("vectorSelector", selector(v)),
+        Expr::Matrix(m) => {
+            let (range, range_expr) = duration(&m.range);
+            let mut fields = selector(&m.selector);
+            fields.extend([("range", range), ("rangeExpr", range_expr)]);
+            ("matrixSelector", fields)
+        }
+        Expr::Subquery(s) => ("subquery", subquery(s, child())),
+        Expr::Call(c) => {
+            let args = c.args.iter().map(|_| child()).collect();
+            ("call", vec![("func", function(c.func)), ("args", args)])
+        }
+        Expr::Aggregate(a) => (
+            "aggregation",
+            vec![
+                ("op", a.op.as_str().into()),
+                ("param", a.param.as_ref().map_or(Value::Null, |_| child())),
+                ("expr", child()),
+                ("grouping", a.grouping.as_slice().into()),
+                ("without", a.without.into()),
+            ],
+        ),
+        Expr::Binary(b) => (
+            "binaryExpr",
+            vec![
+                ("op", b.op.as_str().into()),
+                ("lhs", child()),
+                ("rhs", child()),
+                ("matching", b.matching.as_ref().map_or(Value::Null, matching)),
+                ("bool", b.return_bool.into()),
+            ],
+        ),
+        Expr::Unary(u) => ("unaryExpr", vec![("op", u.op.as_str().into()), ("expr", child())]),
+        Expr::Paren(_) => ("parenExpr", vec![("expr", child())]),
+    };
+    let fields = fields.into_iter().chain([("type", kind.into())]);
+    Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn function(function: &Function) -> Value {
+    json!({
+        "name": function.name,
+        "argTypes": function.args.iter().map(|t| t.as_str()).collect::<Vec<_>>(),
+        "variadic": function.variadic,
+        "returnType": function.returns.as_str(),
+    })
 }
 
 fn matching(matching: &VectorMatching) -> Value {
@@ -66,11 +92,10 @@ fn matching(matching: &VectorMatching) -> Value {
     })
 }
 
-fn selector(kind: &str, selector: &VectorSelector) -> serde_json::Map<String, Value> {
+fn selector(selector: &VectorSelector) -> Vec<(&'static str, Value)> {
     let (timestamp, start_or_end) = at(selector.at);
     let (offset, offset_expr) = duration(&selector.offset);
-    [
-        ("type", kind.into()),
+    vec![
         ("name", selector.name.as_str().into()),
         ("offset", offset),
         ("offsetExpr", offset_expr),
@@ -80,32 +105,28 @@ fn selector(kind: &str, selector: &VectorSelector) -> serde_json::Map<String, Va
         ("anchored", selector.anchored.into()),
         ("smoothed", selector.smoothed.into()),
     ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
 }
 
 fn matcher(matcher: &Matcher) -> Value {
     json!({"name": matcher.name(), "value": matcher.value(), "type": matcher.op().as_str()})
 }
 
-fn subquery(subquery: &Subquery) -> Value {
+fn subquery(subquery: &Subquery, expr: Value) -> Vec<(&'static str, Value)> {
     let (timestamp, start_or_end) = at(subquery.at);
     let (range, range_expr) = duration(&subquery.range);
     let (offset, offset_expr) = duration(&subquery.offset);
     let (step, step_expr) = subquery.step.as_ref().map_or((0.into(), Value::Null), duration);
-    json!({
-        "type": "subquery",
-        "expr": to_json(&subquery.expr),
-        "range": range,
-        "rangeExpr": range_expr,
-        "offset": offset,
-        "offsetExpr": offset_expr,
-        "step": step,
-        "stepExpr": step_expr,
-        "timestamp": timestamp,
-        "startOrEnd": start_or_end,
-    })
+    vec![
+        ("expr", expr),
+        ("range", range),
+        ("rangeExpr", range_expr),
+        ("offset", offset),
+        ("offsetExpr", offset_expr),
+        ("step", step),
+        ("stepExpr", step_expr),
+        ("timestamp", timestamp),
+        ("startOrEnd", start_or_end),
+    ]
 }
 
 fn at(at: Option<At>) -> (Value, Value) {

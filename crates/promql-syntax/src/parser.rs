@@ -16,7 +16,7 @@ use crate::lexer::Lexer;
 use crate::literal;
 use crate::token::{Item, Keyword, Token};
 
-/// Most levels a tree may have, and most constructs that may be open at once.
+/// Most levels a tree may have. One less is the most constructs that may be open at once.
 pub const MAX_DEPTH: usize = 500;
 
 /// Most operators, calls and parentheses in one duration expression.
@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
     }
 
     fn push(&mut self, stack: &mut Vec<Frame>, frame: Frame, span: Span) -> Result<(), ParseError> {
-        if stack.len() >= MAX_DEPTH {
+        if stack.len() + 1 >= MAX_DEPTH {
             return self.too_deep(span);
         }
         stack.push(frame);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::ast::Expr;
+use crate::ast::{Expr, Unary};
 use crate::print::{write_aggregate_head, write_expr, write_operator, write_subquery_suffix};
 
 /// Longest text, in bytes, that is left on one line.
@@ -25,14 +25,7 @@ fn write_pretty(out: &mut String, expr: &Expr, level: usize) -> fmt::Result {
             indent(out, level);
             write_expr(out, expr)
         }
-        Expr::Unary(u) => {
-            indent(out, level);
-            out.push_str(u.op.as_str());
-            let mut operand = String::new();
-            write_pretty(&mut operand, &u.expr, level)?;
-            out.push_str(operand.trim());
-            Ok(())
-        }
+        Expr::Unary(u) => write_unary(out, u, level),
         // Short subqueries are not indented; that is how the format has always been.
         Expr::Subquery(_) if fits(expr) => write_expr(out, expr),
         _ if fits(expr) => {
@@ -41,6 +34,15 @@ fn write_pretty(out: &mut String, expr: &Expr, level: usize) -> fmt::Result {
         }
         _ => write_split(out, expr, level),
     }
+}
+
+fn write_unary(out: &mut String, unary: &Unary, level: usize) -> fmt::Result {
+    let mut operand = String::new();
+    write_pretty(&mut operand, &unary.expr, level)?;
+    indent(out, level);
+    out.push_str(unary.op.as_str());
+    out.push_str(operand.trim());
+    Ok(())
 }
 
 fn write_split(out: &mut String, expr: &Expr, level: usize) -> fmt::Result {
