@@ -11,8 +11,6 @@ crate::table::options! {
         [Basic] multitenancy_enabled: bool = true, "multitenancy_enabled", "auth.multitenancy-enabled";
         /// The tenant of every request when multitenancy is off.
         [Advanced] no_auth_tenant: String = "anonymous".to_owned(), "no_auth_tenant", "auth.no-auth-tenant";
-        /// How long to report not ready between the signal to stop and the stop.
-        [Advanced] shutdown_delay: Duration = Duration::ZERO, "shutdown_delay", "shutdown-delay";
         /// Directory for everything that is kept on local disk.
         [Basic] data_dir: String = "./data".to_owned(), "data_dir", "data-dir";
     }

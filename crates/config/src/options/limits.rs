@@ -25,10 +25,6 @@ crate::table::options! {
         [Advanced] max_metadata_length: usize = 1024, "limits.max_metadata_length", "validation.max-metadata-length";
         /// Buckets of a native histogram; 0 for no limit.
         [Advanced] max_native_histogram_buckets: usize = 0, "limits.max_native_histogram_buckets", "validation.max-native-histogram-buckets";
-        /// Exemplars of one series in one request; 0 for no limit.
-        [Experimental] max_exemplars_per_series_per_request: usize = 0, "limits.max_exemplars_per_series_per_request", "distributor.max-exemplars-per-series-per-request";
-        /// Lower the resolution of a histogram with too many buckets instead of refusing it.
-        [Advanced] reduce_native_histogram_over_max_buckets: bool = true, "limits.reduce_native_histogram_over_max_buckets", "validation.reduce-native-histogram-over-max-buckets";
         /// How far ahead of the clock a timestamp may be.
         [Advanced] creation_grace_period: Duration = Duration::from_secs(600), "limits.creation_grace_period", "validation.create-grace-period";
         /// How old a timestamp may be, on top of the out-of-order window; 0 for no limit.
@@ -39,26 +35,12 @@ crate::table::options! {
         [Basic] max_global_series_per_user: usize = 150_000, "limits.max_global_series_per_user", "ingester.max-global-series-per-user";
         /// Series of one metric of a tenant in memory; 0 for no limit.
         [Basic] max_global_series_per_metric: usize = 0, "limits.max_global_series_per_metric", "ingester.max-global-series-per-metric";
-        /// Metrics of a tenant that have metadata; 0 for no limit.
-        [Basic] max_global_metadata_per_user: usize = 0, "limits.max_global_metadata_per_user", "ingester.max-global-metadata-per-user";
-        /// Metadata of one metric; 0 for no limit.
-        [Basic] max_global_metadata_per_metric: usize = 0, "limits.max_global_metadata_per_metric", "ingester.max-global-metadata-per-metric";
         /// Exemplars of a tenant in memory; 0 to neither keep nor decode any.
         [Experimental] max_global_exemplars_per_user: usize = 0, "limits.max_global_exemplars_per_user", "ingester.max-global-exemplars-per-user";
         /// Store native histograms; when off they are dropped without an error.
         [Experimental] native_histograms_ingestion_enabled: bool = true, "limits.native_histograms_ingestion_enabled", "ingester.native-histograms-ingestion-enabled";
         /// How far behind the newest sample a sample may be; 0 for not at all.
         [Basic] out_of_order_time_window: Duration = Duration::ZERO, "limits.out_of_order_time_window", "ingester.out-of-order-time-window";
-        /// How far back from now a query may look; 0 for no limit.
-        [Advanced] max_query_lookback: Duration = Duration::ZERO, "limits.max_query_lookback", "querier.max-query-lookback";
-        /// Longest time range of a query; 0 for no limit.
-        [Advanced] max_partial_query_length: Duration = Duration::ZERO, "limits.max_partial_query_length", "querier.max-partial-query-length";
-        /// Bytes of memory one query may hold; 0 for no limit.
-        [Experimental] max_estimated_memory_consumption_per_query: u64 = 0, "limits.max_estimated_memory_consumption_per_query", "querier.max-estimated-memory-consumption-per-query";
-        /// Series one query may read; 0 for no limit.
-        [Advanced] max_fetched_series_per_query: usize = 0, "limits.max_fetched_series_per_query", "querier.max-fetched-series-per-query";
-        /// Bytes of a query's text; 0 for no limit.
-        [Advanced] max_query_expression_size_bytes: usize = 0, "limits.max_query_expression_size_bytes", "query-frontend.max-query-expression-size-bytes";
         /// Experimental PromQL functions that may be used: names separated by commas, or all.
         [Experimental] enabled_promql_experimental_functions: Vec<String> = Vec::new(), "limits.enabled_promql_experimental_functions", "query-frontend.enabled-promql-experimental-functions";
         /// Extended range selectors that may be used: smoothed, anchored.

@@ -1,7 +1,5 @@
 //! Options of the write road.
 
-use std::time::Duration;
-
 crate::table::options! {
     /// The door of the write road.
     pub struct Distributor {
@@ -9,14 +7,6 @@ crate::table::options! {
         [Advanced] max_recv_msg_size: usize = 100 << 20, "distributor.max_recv_msg_size", "distributor.max-recv-msg-size";
         /// Write requests that are worked on at once; 0 for no limit.
         [Advanced] max_inflight_push_requests: usize = 2000, "distributor.instance_limits.max_inflight_push_requests", "distributor.instance-limits.max-inflight-push-requests";
-        /// Bytes of the write requests that are worked on at once; 0 for no limit.
-        [Advanced] max_inflight_push_requests_bytes: usize = 0, "distributor.instance_limits.max_inflight_push_requests_bytes", "distributor.instance-limits.max-inflight-push-requests-bytes";
-        /// Tell clients with Retry-After when to come again after 429 and 5xx.
-        [Advanced] retry_after_enabled: bool = true, "distributor.retry_after_header.enabled", "distributor.retry-after-header.enabled";
-        /// Shortest time to come again after.
-        [Advanced] retry_after_min_backoff: Duration = Duration::from_secs(6), "distributor.retry_after_header.min_backoff", "distributor.retry-after-header.min-backoff";
-        /// Longest time to come again after.
-        [Advanced] retry_after_max_backoff: Duration = Duration::from_secs(96), "distributor.retry_after_header.max_backoff", "distributor.retry-after-header.max-backoff";
     }
 }
 
