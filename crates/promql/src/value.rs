@@ -84,4 +84,6 @@ pub struct Stats {
     pub series: u64,
     /// Bytes of chunks read.
     pub chunk_bytes: u64,
+    /// Most memory held at once, in bytes, as far as it is accounted for.
+    pub peak_memory_bytes: u64,
 }

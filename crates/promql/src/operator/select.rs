@@ -1,0 +1,95 @@
+//! Instant selectors: at each step the newest sample that is not too old.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use norn_contract::source::SeriesData;
+use norn_model::sample::is_stale_nan;
+
+use crate::block::{Block, RowMut};
+use crate::decode::{self, Samples};
+use crate::error::QueryError;
+use crate::grid::Grid;
+use crate::operator::{Rows, Table};
+use crate::plan::{SelectPlan, Yield};
+use crate::query::Query;
+use crate::series::Series;
+use crate::window::smooth;
+
+/// Opens a selector.
+pub fn open<'q>(plan: &'q SelectPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
+    let selection = selection(q, plan.selector)?;
+    let series = selection.labels.iter().cloned().map(Series::new).collect();
+    Table::new(q, &grid, series, Select { plan, grid, data: selection.data.clone() })
+}
+
+/// The series a selector found.
+pub fn selection(q: &Query, selector: usize) -> Result<&norn_contract::source::Selection, QueryError> {
+    q.selections.get(selector).ok_or_else(|| QueryError::Internal("selector was not read".to_owned()))
+}
+
+struct Select<'q> {
+    plan: &'q SelectPlan,
+    grid: Grid,
+    data: Arc<dyn SeriesData>,
+}
+
+impl Rows for Select<'_> {
+    fn fill(&self, q: &Query, rows: Range<usize>, out: &mut Block) -> Result<(), QueryError> {
+        out.reset(rows.len(), self.grid.steps);
+        let (first, last) = self.plan.map.span(&self.grid);
+        let after = if self.plan.smoothed { self.plan.lookback } else { 0 };
+        let span = (first.saturating_sub(self.plan.lookback).saturating_add(1), last.saturating_add(after));
+        let mut cells = 0;
+        q.with_scratch(|scratch| {
+            for (to, index) in rows.enumerate() {
+                let bytes =
+                    decode::read(&*self.data, index, span, &mut scratch.chunks, &mut scratch.samples)?;
+                q.count_chunk_bytes(bytes);
+                let mut row = out.row_mut(to);
+                if self.plan.smoothed {
+                    smooth::instant(self.plan, &self.grid, &mut scratch.samples, &mut row);
+                } else {
+                    newest(self.plan, &self.grid, &scratch.samples, &mut row);
+                }
+                cells += row.as_row().count();
+            }
+            Ok::<_, QueryError>(())
+        })?;
+        q.count_samples(cells as u64);
+        q.hold(cells as u64)
+    }
+}
+
+/// Walks the steps with one cursor for floats and one for histograms.
+fn newest(plan: &SelectPlan, grid: &Grid, samples: &Samples, out: &mut RowMut<'_>) {
+    let (mut f, mut h) = (0, 0);
+    for k in 0..grid.steps {
+        let at = plan.map.map(grid.time(k));
+        let oldest = at.saturating_sub(plan.lookback);
+        while f < samples.times.len() && samples.times[f] <= at {
+            f += 1;
+        }
+        while h < samples.histogram_times.len() && samples.histogram_times[h] <= at {
+            h += 1;
+        }
+        let float = f.checked_sub(1).map(|i| samples.times[i]);
+        let histogram = h.checked_sub(1).map(|i| samples.histogram_times[i]);
+        if histogram > float && histogram > Some(oldest) {
+            let value = &samples.histograms[h - 1];
+            if value.is_stale() {
+                continue;
+            }
+            match plan.yields {
+                Yield::Value => out.push(k, value.clone()),
+                Yield::Timestamp => out.set(k, samples.histogram_times[h - 1] as f64 / 1000.0),
+            }
+        } else if float > Some(oldest) && !is_stale_nan(samples.values[f - 1]) {
+            let value = match plan.yields {
+                Yield::Value => samples.values[f - 1],
+                Yield::Timestamp => samples.times[f - 1] as f64 / 1000.0,
+            };
+            out.set(k, value);
+        }
+    }
+}
