@@ -273,3 +273,48 @@ pub(crate) fn exemplar(
     }
     Ok((value, timestamp))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::protobuf::{put_bytes_field, put_varint};
+
+    /// A long label whose length and name look like a short label to who forgets the high bits.
+    #[test]
+    fn a_long_label_is_not_taken_for_a_short_one() {
+        for (at, value_len) in [(10, 200u8), (11, 200), (12, 200), (10, 114), (11, 115)] {
+            let mut name = vec![b'n'; 1000];
+            name[at - 2..at].copy_from_slice(&[0x12, value_len]);
+            let mut content = Vec::new();
+            put_bytes_field(&mut content, 1, &name);
+            let mut value = vec![b'v'; 0];
+            while content.len() + value.len() + 3 != 1280 + (value_len as usize + 14 - 128) {
+                value.push(b'v');
+            }
+            put_bytes_field(&mut content, 2, &value);
+            let mut message = Vec::new();
+            put_varint(&mut message, content.len() as u64);
+            message.extend_from_slice(&content);
+            assert_eq!(message[..2], [value_len + 14, 0x0a], "the shape this test is about");
+            let (n, v) = label(&mut Reader::new(&message)).unwrap();
+            assert_eq!((n.of(&message), v.of(&message)), (&name[..], &value[..]));
+        }
+    }
+
+    #[test]
+    fn references_of_two_bytes_count_once() {
+        let bytes = [4, 0x80, 0x01, 0x81, 0x01, 7];
+        let (mut r, mut out, mut budget) = (Reader::new(&bytes), vec![5], Budget::new(100));
+        refs::<u32>(&mut r, len_key(1), &mut out, &mut budget).unwrap();
+        refs::<u32>(&mut r, varint_key(1), &mut out, &mut budget).unwrap();
+        assert_eq!(out, [5, 128, 129, 7]);
+        assert_eq!(budget.spent(), 20);
+    }
+
+    #[test]
+    fn the_low_half_of_an_enum_counts() {
+        assert_eq!(metric_type(1 << 32 | 2), MetricType::Gauge);
+        assert_eq!(metric_type(-2i64 as u64), MetricType::Unknown);
+    }
+}

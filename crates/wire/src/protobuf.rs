@@ -429,7 +429,12 @@ mod tests {
                     assert_eq!(r.varint(), Ok(n));
                     assert_eq!(r.position(), out.len());
                 }
-                assert_eq!(Reader::new(&out[..out.len() - 1]).varint(), Err(FormError::Truncated));
+                for before in [0, 8] {
+                    let cut = [vec![0; before], out[..out.len() - 1].to_vec()].concat();
+                    let mut r = Reader::new(&cut);
+                    r.advance(before);
+                    assert_eq!(r.varint(), Err(FormError::Truncated));
+                }
             }
         }
     }

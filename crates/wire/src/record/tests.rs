@@ -327,6 +327,37 @@ fn a_family_may_be_described_by_one_of_its_series() {
 }
 
 #[test]
+fn metadata_of_a_series_is_merged_field_by_field() {
+    let mut value = b"\x22\x02up\x22\x01h".to_vec();
+    crate::protobuf::put_bytes_field(
+        &mut value,
+        5,
+        b"\x0a\x02\x01\x40\x2a\x04\x08\x02\x18\x41\x2a\x02\x08\x01",
+    );
+    let mut view = View::new();
+    view.decode(2, &value).unwrap();
+    let expected = FamilyMetadata { family: "up", kind: MetricType::Counter, help: "h", unit: "" };
+    assert_eq!(view.metadata().collect::<Vec<_>>(), [expected]);
+    assert!(view.is_empty());
+    check(&mut view, 2, &value);
+}
+
+#[test]
+fn records_with_many_symbols_round_trip() {
+    let (mut builder, mut view) = (Builder::new(), View::new());
+    let name = |i: usize| format!("name_{i}");
+    for i in 0..20_000 {
+        builder.series([(name(i), name(i / 2)), ("same".into(), "x".into())]).sample(i as i64, 1.0);
+    }
+    view.decode(2, &builder.finish()).unwrap();
+    assert_eq!(view.symbol_count(), 64 + 20_000 + 2);
+    for (i, series) in view.series().enumerate() {
+        let expected = [(name(i), name(i / 2)), ("same".into(), "x".into())];
+        assert!(series.labels().eq(expected.iter().map(|(n, v)| (n.as_str(), v.as_str()))));
+    }
+}
+
+#[test]
 fn corrupt_records_say_why() {
     let decode = |version, value: &[u8]| View::new().decode(version, value);
     assert_eq!(decode(3, b""), Err(RecordError::BadVersion(3)));

@@ -121,10 +121,15 @@ fn check_raw(request: Request<'_>) {
         let ascii = series.labels().all(|(n, v)| n.is_ascii() && v.is_ascii());
         assert!(ascii || !series.is_ascii());
         if let Some(raw) = series.raw_labels() {
-            let labels = v1::TimeSeries::decode(raw).unwrap().labels;
+            let v1::TimeSeries { labels, .. } = v1::TimeSeries::decode(raw).unwrap();
             let ours: Vec<_> = series.labels().collect();
-            let raw: Vec<_> = labels.iter().map(|l| (l.name.as_bytes(), l.value.as_bytes())).collect();
-            assert_eq!(ours, raw);
+            let theirs: Vec<_> = labels.iter().map(|l| (l.name.as_bytes(), l.value.as_bytes())).collect();
+            assert_eq!(ours, theirs);
+            let mut r = crate::protobuf::Reader::new(raw);
+            while !r.is_empty() {
+                assert_eq!(r.key().unwrap() >> 3, 1, "nothing but labels");
+                r.message().unwrap();
+            }
         }
     }
 }
@@ -346,6 +351,19 @@ fn unwanted_exemplars_are_stepped_over() {
     let request = view.decode_v1(&body, without).unwrap();
     assert_eq!((request.exemplar_count(), request.sample_count()), (0, 1));
     assert_eq!(request.get(0).unwrap().exemplars().len(), 0);
+}
+
+#[test]
+fn a_view_keeps_nothing_of_the_request_before() {
+    let body = one_series().encode_to_vec();
+    let mut view = View::new();
+    for _ in 0..3 {
+        view.decode_v1(&body, Options::default()).unwrap();
+        let lens = [view.series.len(), view.labels.len(), view.samples.len(), view.exemplars.len()];
+        assert_eq!(lens, [1, 2, 1, 1]);
+        assert_eq!(view.exemplar_labels.len(), 1);
+    }
+    assert!(view.decode_v1(b"", Options::default()).unwrap().is_empty());
 }
 
 #[test]
