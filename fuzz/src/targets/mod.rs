@@ -1,0 +1,11 @@
+//! What must hold whatever the bytes are. A target panics where it does not.
+
+pub mod chunk;
+pub mod content;
+pub mod histogram;
+pub mod log;
+pub mod matcher;
+pub mod promql;
+pub mod record;
+pub mod remote_write;
+pub mod settings;
