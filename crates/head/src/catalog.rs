@@ -156,9 +156,9 @@ impl Catalog {
         self.tenants.get(tenant as usize).map_or(END, |t| t.name)
     }
 
-    /// All series of a tenant.
-    pub(crate) fn tenant_series(&self, tenant: TenantNo) -> Vec<Run> {
-        self.tenants.get(tenant as usize).map_or_else(Vec::new, |t| t.series.runs().collect())
+    /// A copy of the series of a tenant.
+    pub(crate) fn tenant_series(&self, tenant: TenantNo) -> RunList {
+        self.tenants.get(tenant as usize).map_or_else(RunList::default, |t| t.series.clone())
     }
 
     /// Number of series of a tenant.
@@ -308,7 +308,7 @@ mod tests {
         let two = catalog.add_series(b, &second).expect("room");
         let pair = catalog.pair_of(a, "job", "x").expect("known");
         assert_eq!(catalog.series_of(pair).runs().collect::<Vec<_>>(), [(one, one + 1)]);
-        assert_eq!(catalog.tenant_series(b), [(two, two + 1)]);
+        assert_eq!(catalog.tenant_series(b).runs().collect::<Vec<_>>(), [(two, two + 1)]);
         assert_eq!(catalog.labels(two).collect::<Vec<_>>(), labels);
         assert_eq!(catalog.pair_of(a, "job", "y"), None);
     }

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use norn_codec::varint;
 use norn_model::Millis;
 use norn_model::labels::{Labels, METRIC_NAME};
 use norn_model::rejection::{Refused, Rejection};
@@ -18,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::catalog::{Catalog, TenantNo};
 use crate::fold::{Fold, Refusal};
-use crate::identity::SeriesRef;
+use crate::identity::{Key, SeriesRef};
 use crate::page::Page;
 use crate::paged::Paged;
 use crate::reject::{self, Limit};
@@ -77,7 +76,7 @@ pub(crate) struct Folder {
     successors: Paged<SeriesRef>,
     resolver: Resolver,
     targets: Vec<Target>,
-    identity: Vec<u8>,
+    key: Key,
     scratch: Vec<u8>,
 }
 
@@ -89,7 +88,7 @@ impl Folder {
             successors: Paged::default(),
             resolver: Resolver::default(),
             targets: Vec::new(),
-            identity: Vec::new(),
+            key: Key::default(),
             scratch: Vec::new(),
         }
     }
@@ -193,12 +192,12 @@ impl Folder {
 
     /// The series with the resolver's labels, if it was added since the first pass.
     fn known(&mut self, catalog: &Catalog, tenant: TenantNo, view: &View) -> Option<SeriesRef> {
-        self.identity.clear();
+        self.key.start(self.resolver.labels(view).count());
         for (name, value) in self.resolver.labels(view) {
             let pair = catalog.pair_of(tenant, name, value)?;
-            varint::put_uvarint(&mut self.identity, u64::from(pair));
+            self.key.push(pair);
         }
-        catalog.identities().find(&self.identity)
+        catalog.identities().find(self.key.as_bytes())
     }
 
     /// Adds the series with the resolver's labels; its row comes before its postings show it.
@@ -209,12 +208,12 @@ impl Folder {
         tenant: &Tenant,
         view: &View,
     ) -> Option<SeriesRef> {
-        self.identity.clear();
+        self.key.start(self.resolver.labels(view).count());
         for (name, value) in self.resolver.labels(view) {
             let pair = catalog.intern_pair(number, name, value)?;
-            varint::put_uvarint(&mut self.identity, u64::from(pair));
+            self.key.push(pair);
         }
-        let series = catalog.add_series(number, &self.identity)?;
+        let series = catalog.add_series(number, self.key.as_bytes())?;
         let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
         let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
         let number = page_of(series);

@@ -17,6 +17,47 @@ const LEN_BYTES: usize = 3;
 /// Longest identity in bytes.
 pub(crate) const MAX_LEN: usize = SLAB - LEN_BYTES;
 
+/// Longest LEB128 form of a pair's number.
+const PAIR_BYTES: usize = 5;
+
+/// An identity that is being put together. Reused it allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Key {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Key {
+    /// Starts an empty identity with room for `pairs` numbers.
+    pub(crate) fn start(&mut self, pairs: usize) {
+        self.len = 0;
+        if self.bytes.len() < pairs * PAIR_BYTES {
+            self.bytes.resize(pairs * PAIR_BYTES, 0);
+        }
+    }
+
+    /// Appends a pair. Numbers beyond the room that was asked for are dropped.
+    #[inline]
+    pub(crate) fn push(&mut self, mut pair: u32) {
+        let Some(room) = self.bytes.get_mut(self.len..) else { return };
+        for (i, byte) in room.iter_mut().take(PAIR_BYTES).enumerate() {
+            if pair < 0x80 {
+                *byte = pair as u8;
+                self.len += i + 1;
+                return;
+            }
+            *byte = pair as u8 | 0x80;
+            pair >>= 7;
+        }
+    }
+
+    /// The identity so far.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// Number of a series in its partition, given in log order.
 pub(crate) type SeriesRef = u32;
 
@@ -105,15 +146,14 @@ mod tests {
 
     #[test]
     fn finds_by_bytes() {
-        let mut identities = Identities::default();
+        let (mut identities, mut key) = (Identities::default(), Key::default());
         for i in 0..30_000u32 {
-            let mut bytes = Vec::new();
-            for pair in [1, 200, i, u32::MAX] {
-                varint::put_uvarint(&mut bytes, u64::from(pair));
-            }
-            assert_eq!(identities.find(&bytes), None);
-            assert_eq!(identities.insert(&bytes), Some(i));
-            assert_eq!(identities.find(&bytes), Some(i));
+            key.start(4);
+            [1, 200, i, u32::MAX].into_iter().for_each(|pair| key.push(pair));
+            let bytes = key.as_bytes();
+            assert_eq!(identities.find(bytes), None);
+            assert_eq!(identities.insert(bytes), Some(i));
+            assert_eq!(identities.find(bytes), Some(i));
             assert_eq!(pairs(identities.get(i)).collect::<Vec<_>>(), [1, 200, i, u32::MAX]);
         }
         assert_eq!(identities.insert(&vec![1; MAX_LEN + 1]), None);

@@ -163,9 +163,11 @@ impl TenantReader {
                 pairs.insert(pair);
             }
         });
-        let catalog = self.shared.catalog.read();
-        values.extend(pairs.into_iter().map(|pair| catalog.pair_texts(pair).1.to_owned()));
-        drop(catalog);
+        let pairs: Vec<PairId> = pairs.into_iter().collect();
+        for slice in pairs.chunks(SLICE) {
+            let catalog = self.shared.catalog.read();
+            values.extend(slice.iter().map(|pair| catalog.pair_texts(*pair).1.to_owned()));
+        }
         limited(values, request.limit)
     }
 

@@ -4,11 +4,10 @@
 //! stands under one name. A series is then a handful of array reads, its identity's bytes, and one
 //! comparison with the series that followed last time. Nothing is added to the catalog here.
 
-use norn_codec::varint;
 use norn_wire::record::{Series, View};
 
 use crate::catalog::{Catalog, PairId, TenantNo};
-use crate::identity::{self, SeriesRef};
+use crate::identity::{self, Key, SeriesRef};
 use crate::text::{self, TextId};
 
 /// Not looked up yet, or no reference at all.
@@ -58,7 +57,8 @@ struct CachedPair {
 pub(crate) struct Resolver {
     texts: Vec<TextId>,
     pairs: Vec<CachedPair>,
-    identity: Vec<u8>,
+    key: Key,
+    flat: Vec<u32>,
     sorted: Vec<(u32, u32)>,
 }
 
@@ -84,12 +84,12 @@ impl Resolver {
         if self.encode(catalog, tenant, view, series.label_refs()) {
             let identities = catalog.identities();
             if let Some(expected) = expected
-                && !self.identity.is_empty()
-                && identities.get(expected) == self.identity
+                && identities.get(expected) == self.key.as_bytes()
+                && !self.key.as_bytes().is_empty()
             {
                 return Found::Series(expected);
             }
-            if let Some(found) = identities.find(&self.identity) {
+            if let Some(found) = identities.find(self.key.as_bytes()) {
                 return Found::Series(found);
             }
         }
@@ -99,7 +99,7 @@ impl Resolver {
     /// Writes the identity of labels as they stand; false where a pair is not in the catalog.
     #[inline]
     fn encode(&mut self, catalog: &Catalog, tenant: TenantNo, view: &View, refs: &[u32]) -> bool {
-        self.identity.clear();
+        self.key.start(refs.len() / 2);
         for pair in refs.chunks_exact(2) {
             let (name, value) = (pair[0], pair[1]);
             let id = match self.pairs.get(value as usize) {
@@ -109,7 +109,7 @@ impl Resolver {
             match id {
                 ABSENT => {}
                 UNKNOWN => return false,
-                id => varint::put_uvarint(&mut self.identity, u64::from(id)),
+                id => self.key.push(id),
             }
         }
         true
@@ -156,11 +156,15 @@ impl Resolver {
         if as_they_stand {
             return Found::New;
         }
-        let flat: Vec<u32> = self.sorted.iter().flat_map(|&(name, value)| [name, value]).collect();
-        if !self.encode(catalog, tenant, view, &flat) {
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.clear();
+        flat.extend(self.sorted.iter().flat_map(|&(name, value)| [name, value]));
+        let known = self.encode(catalog, tenant, view, &flat);
+        self.flat = flat;
+        if !known {
             return Found::New;
         }
-        catalog.identities().find(&self.identity).map_or(Found::New, Found::Series)
+        catalog.identities().find(self.key.as_bytes()).map_or(Found::New, Found::Series)
     }
 
     /// Brings labels into identity's order.

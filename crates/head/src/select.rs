@@ -17,6 +17,8 @@ use crate::shared::{Shared, page_of, row_of};
 
 /// Values or pairs that are looked at under one lock.
 pub(crate) const SLICE: usize = 256;
+/// Runs that are decoded under one lock, but for those of the last pair.
+const SLICE_RUNS: usize = 8192;
 
 /// Series of `tenant` that pass all matchers.
 pub(crate) fn matching(shared: &Shared, tenant: TenantNo, matchers: &[Matcher]) -> Vec<Run> {
@@ -31,7 +33,10 @@ pub(crate) fn matching(shared: &Shared, tenant: TenantNo, matchers: &[Matcher]) 
     }
     demands.sort_unstable_by_key(Vec::len);
     let mut demands = demands.into_iter();
-    let first = demands.next().unwrap_or_else(|| shared.catalog.read().tenant_series(tenant));
+    let first = demands.next().unwrap_or_else(|| {
+        let all = shared.catalog.read().tenant_series(tenant);
+        all.runs().collect()
+    });
     let mut set = demands.fold(first, |set, demand| runs::intersect(&set, demand.into_iter()));
     for matcher in forbidding {
         if set.is_empty() {
@@ -109,10 +114,16 @@ fn series_of(shared: &Shared, pairs: &[PairId]) -> Vec<Run> {
             list.runs().collect()
         }
         pairs => {
-            let mut all = Vec::new();
-            for slice in pairs.chunks(SLICE) {
+            let (mut all, mut rest) = (Vec::new(), pairs);
+            while !rest.is_empty() {
                 let catalog = shared.catalog.read();
-                slice.iter().for_each(|pair| catalog.append_series_of(*pair, &mut all));
+                let full = all.len() + SLICE_RUNS;
+                while let Some((pair, tail)) = rest.split_first()
+                    && all.len() < full
+                {
+                    catalog.append_series_of(*pair, &mut all);
+                    rest = tail;
+                }
             }
             runs::normalise(all)
         }

@@ -13,6 +13,7 @@ use norn_model::Millis;
 use norn_model::labels::Labels;
 use norn_model::matcher::{MatchOp, Matcher};
 use norn_model::metadata::{Metadata, MetricType};
+use norn_wire::histogram::HistogramRef;
 use proptest::prelude::*;
 use support::{Head, T0, read_all, select};
 
@@ -137,6 +138,27 @@ fn reads_give_only_chunks_of_the_range() {
         assert!(buf.chunks.len() <= 2);
         let want = (from.max(0)..=to.min(999)).count();
         assert_eq!(support::samples(&buf, mint, maxt).len(), want);
+    }
+}
+
+#[test]
+fn no_chunk_crosses_a_range() {
+    let mut head = Head::new(Options { chunk_range: 100_000, ..Options::default() });
+    for i in 0..100 {
+        head.sample(&[("__name__", "m"), ("kind", "float")], i * 9_999 - 300_000, i as f64);
+        head.write("t", |b| {
+            let h = support::histogram(i as u64);
+            let mut series = b.series([("__name__", "m"), ("kind", "histogram")]);
+            series.histogram(i * 9_999 - 300_000, HistogramRef::Int(&h));
+        });
+    }
+    let any = [matcher(MatchOp::Equal, "__name__", "m")];
+    let selection = select(&*head.tenant("t"), &any, ALWAYS.0, ALWAYS.1, 0).unwrap();
+    for series in 0..2 {
+        let mut buf = ChunkBuf::default();
+        selection.data.read(series, &mut buf).unwrap();
+        assert!(buf.chunks.iter().all(|c| c.mint.div_euclid(100_000) == c.maxt.div_euclid(100_000)));
+        assert!((10..=12).contains(&buf.chunks.len()), "{}", buf.chunks.len());
     }
 }
 
