@@ -65,6 +65,20 @@ impl Pool {
         self.floats_used = 0;
     }
 
+    /// Bytes of memory kept. Counted, not estimated: a slot keeps the largest lists it ever had, so
+    /// that many requests could add up to more than any one of them took.
+    pub fn kept_bytes(&self) -> usize {
+        let ints = self.ints.iter().map(|h| {
+            list_bytes(&h.positive_spans, &h.negative_spans, &h.custom_values)
+                + 8 * (h.positive_buckets.capacity() + h.negative_buckets.capacity())
+        });
+        let floats = self.floats.iter().map(|h| {
+            list_bytes(&h.positive_spans, &h.negative_spans, &h.custom_values)
+                + 8 * (h.positive_buckets.capacity() + h.negative_buckets.capacity())
+        });
+        ints.sum::<usize>() + floats.sum::<usize>()
+    }
+
     pub fn get(&self, row: &Row) -> HistogramSample<'_> {
         let histogram = match row.slot {
             Slot::Int(i) => HistogramRef::Int(&self.ints[i as usize]),
@@ -125,6 +139,11 @@ impl Pool {
         swap(&mut h.custom_values, &mut p.custom_values);
         (self.floats_used - 1) as u32
     }
+}
+
+/// A histogram itself and the lists that both kinds have.
+fn list_bytes(positive: &Vec<Span>, negative: &Vec<Span>, custom: &Vec<f64>) -> usize {
+    size_of::<Histogram>() + 8 * (positive.capacity() + negative.capacity() + custom.capacity())
 }
 
 /// A oneof of an integer and a double.
@@ -339,5 +358,34 @@ fn put_doubles(out: &mut Vec<u8>, field: u32, values: &[f64]) {
                 out.extend_from_slice(&v.to_le_bytes());
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_slots_keep_over_many_messages_is_counted() {
+        let small = Histogram::default();
+        let large = Histogram { positive_buckets: vec![1; 1000], ..Histogram::default() };
+        let mut pool = Pool::default();
+        for large_at in [9, 5, 0] {
+            pool.clear();
+            for i in 0..10 {
+                let mut message = Vec::new();
+                let h = if i == large_at { &large } else { &small };
+                put_message(&mut message, 1, |out| put(out, 7, HistogramRef::Int(h)));
+                let mut r = Reader::new(&message);
+                r.key().unwrap();
+                let row = pool.read(&mut r, &mut Budget::new(1 << 20)).unwrap();
+                let expected =
+                    HistogramSample { timestamp: 7, start_timestamp: 0, histogram: HistogramRef::Int(h) };
+                assert_eq!(pool.get(&row), expected);
+            }
+        }
+        let kept = pool.kept_bytes();
+        assert!((16_000..40_000).contains(&kept), "{kept}");
     }
 }

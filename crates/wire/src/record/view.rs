@@ -164,10 +164,10 @@ impl View {
         outcome.and(text)
     }
 
-    /// About how many bytes the view keeps for reuse: what its largest record took. Whoever pools
-    /// views drops one that grew too large.
+    /// About how many bytes the view keeps for reuse: what its largest record took, and histograms.
+    /// Whoever pools views drops one that grew too large.
     pub fn kept_bytes(&self) -> usize {
-        self.peak
+        self.peak + self.pool.kept_bytes()
     }
 
     /// Number of series that carry samples, histograms or exemplars.

@@ -160,10 +160,10 @@ impl View {
         Ok(Request { view: self, body })
     }
 
-    /// About how many bytes the view keeps for reuse: what its largest request took. Whoever pools
-    /// views drops one that grew too large.
+    /// About how many bytes the view keeps for reuse: what its largest request took, and histograms.
+    /// Whoever pools views drops one that grew too large.
     pub fn kept_bytes(&self) -> usize {
-        self.peak
+        self.peak + self.pool.kept_bytes()
     }
 
     fn clear(&mut self, body: &[u8], options: Options) {
