@@ -105,13 +105,21 @@ pub(crate) async fn observe(
     let path = request.uri().path().to_owned();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let response = match answer.instrument(span.clone()).await {
-        Ok(response) => response,
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error: the request's handler panicked")
-            .into_response(),
+        Ok(response) => {
+            measured.status = response.status().as_u16();
+            span.in_scope(|| log_failure(&measured, &path, &response));
+            response
+        }
+        // The panic itself was logged where it happened.
+        Err(_) => panicked(&mut measured),
     };
-    measured.status = response.status().as_u16();
-    span.in_scope(|| log_failure(&measured, &path, &response));
     response.map(|body| Body::new(Observed { body, measured }))
+}
+
+fn panicked(measured: &mut Measured) -> Response {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    measured.status = status.as_u16();
+    (status, "internal error: the request's handler panicked").into_response()
 }
 
 fn log_failure(measured: &Measured, path: &str, response: &Response) {

@@ -2,20 +2,23 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Extension;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use norn_http::observe::Cause;
 use norn_http::pages::{self, Pages};
 use norn_http::router::Options as RouterOptions;
 use norn_http::server::{Metrics, Options};
 use norn_http::tenant::Authentication;
 use norn_http::{Listener, Routes, assemble, axum, body, serve};
+use norn_kit::logging::{self, Format, Level};
 use norn_kit::metrics::Registry;
 use norn_kit::service::Manager;
 use norn_model::tenant::Tenant;
@@ -39,6 +42,11 @@ async fn echo(Extension(tenant): Extension<Tenant>, body: axum::body::Body) -> R
         Ok(bytes) => format!("{tenant} {}", bytes.len()).into_response(),
         Err(e) => e.into_response(),
     }
+}
+
+async fn full() -> Response {
+    let cause = Extension(Cause("disk is full\non /data".to_owned()));
+    (StatusCode::SERVICE_UNAVAILABLE, cause, "come again").into_response()
 }
 
 fn routes(release: Arc<Notify>, registry: &Registry) -> Routes {
@@ -66,6 +74,7 @@ fn routes(release: Arc<Notify>, registry: &Registry) -> Routes {
         read: Router::new()
             .route("/prometheus/api/v1/label/{name}/values", get(|| async { "x".repeat(5000) }))
             .route("/boom", get(boom))
+            .route("/full", get(full))
             .route("/big", get(|| async { vec![b'x'; 64 << 20] })),
         open: pages::router(pages).route("/wait", get(wait)),
     }
@@ -415,6 +424,42 @@ async fn requests_are_measured_and_panics_answered() {
         talk(&server, &get_request("/metrics", "Accept: application/openmetrics-text;version=1.0.0\r\n"))
             .await;
     assert!(response.contains("application/openmetrics-text") && response.ends_with("# EOF\n"));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_one_log_line_with_tenant_and_trace() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = logging::subscriber(Level::default(), Format::Logfmt, move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = default_server().await;
+    let headers = "X-Scope-OrgID: team-a\r\n\
+                   traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    assert_eq!(content(&talk(&server, &get_request("/full", headers)).await), "come again");
+    talk(&server, &get_request("/nowhere", headers)).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let [line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    for part in [
+        " level=warn caller=norn_http::observe:",
+        " msg=\"request failed\" method=GET path=/full status=503 seconds=0.0",
+        " cause=\"disk is full\\non /data\" trace_id=0af7651916cd43dd8448eb211c80319c user=team-a",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
 }
 
 #[tokio::test]
