@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use norn_model::Millis;
+use norn_model::quote::Quoted;
 use parking_lot::Mutex;
 
 use crate::numeric::format::{general, general2};
@@ -141,32 +142,9 @@ impl Notes {
     }
 }
 
-/// `text` as Go's `%q` prints it.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x0b' => out.push_str("\\v"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// ` for metric name "x"`, or nothing where the name is not known.
 pub fn for_metric(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!(" for metric name {}", quoted(name)) }
+    if name.is_empty() { String::new() } else { format!(" for metric name {}", Quoted(name)) }
 }
 
 fn is_warning(kind: NoteKind) -> bool {
@@ -182,7 +160,7 @@ fn whole(kind: NoteKind, subject: &str, times: &str, place: &str) -> String {
 }
 
 fn message(kind: NoteKind, subject: &str) -> String {
-    let named = || quoted(subject);
+    let named = Quoted(subject);
     match kind {
         NoteKind::Ratio => format!("ratio value should be between -1 and 1, got {subject}"),
         NoteKind::Quantile => format!("quantile value should be between 0 and 1, got {subject}"),
@@ -190,17 +168,17 @@ fn message(kind: NoteKind, subject: &str) -> String {
             format!("bucket label \"le\" is missing or has a malformed value of {subject}")
         }
         NoteKind::MixedRange => {
-            format!("encountered a mix of histograms and floats for metric name {}", named())
+            format!("encountered a mix of histograms and floats for metric name {}", named)
         }
         NoteKind::MixedGroup => "encountered a mix of histograms and floats for aggregation".to_owned(),
         NoteKind::MixedClassicNative => {
             format!("vector contains a mix of classic and native histograms{}", for_metric(subject))
         }
-        NoteKind::NotCounter => format!("this native histogram metric is not a counter: {}", named()),
-        NoteKind::NotGauge => format!("this native histogram metric is not a gauge: {}", named()),
+        NoteKind::NotCounter => format!("this native histogram metric is not a counter: {}", named),
+        NoteKind::NotGauge => format!("this native histogram metric is not a gauge: {}", named),
         NoteKind::MixedSchemas => format!(
             "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
-            named()
+            named
         ),
         NoteKind::IncompatibleLayout => {
             format!("incompatible bucket layout encountered for binary operator {subject}")
@@ -209,14 +187,13 @@ fn message(kind: NoteKind, subject: &str) -> String {
             "sort is ineffective for range queries since results are always ordered by labels".to_owned()
         }
         NoteKind::ConflictingResets => format!("conflicting counter resets during histogram {subject}"),
-        NoteKind::OverlappingStart => format!(
-            "sample has start time that overlaps with previous sample timestamp for metric {}",
-            named()
-        ),
+        NoteKind::OverlappingStart => {
+            format!("sample has start time that overlaps with previous sample timestamp for metric {}", named)
+        }
         NoteKind::Truncated => String::new(),
         NoteKind::MaybeNotCounter => format!(
             "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
-            named()
+            named
         ),
         NoteKind::NotCounterType => format!(
             "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {subject}"
@@ -227,7 +204,7 @@ fn message(kind: NoteKind, subject: &str) -> String {
         NoteKind::IgnoredInGroup => format!("ignored histogram in {subject} aggregation"),
         NoteKind::IgnoredInRange => format!(
             "ignored histograms in a range containing both floats and histograms for metric name {}",
-            named()
+            named
         ),
         NoteKind::NanObservations => format!("input to {subject}"),
         NoteKind::ReconciledBounds => {

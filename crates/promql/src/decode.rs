@@ -6,9 +6,11 @@ use norn_codec::{DecodeError, histogram, xor, xor2};
 use norn_contract::source::{ChunkBuf, ChunkSlice, SeriesData, SourceError};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
+use norn_model::histogram::{FloatHistogram, ResetHint};
 use norn_model::sample::is_stale_nan;
 
 use crate::block::Histogram;
+use crate::histogram::compare::detect_reset;
 
 /// Samples of one series, floats and histograms apart, each by time.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,37 @@ impl Samples {
         }
         if self.histograms.iter().any(|h| h.is_stale()) {
             retain_by(&mut self.histogram_times, &mut self.histograms, |_, h| !h.is_stale());
+        }
+    }
+
+    /// Reduces histograms to count and sum, with what their buckets tell about counter resets.
+    ///
+    /// `from` gives, for a time, the time after which its reader starts reading: a sample at or
+    /// before it is not known to be the previous one.
+    pub fn reduce_to_statistics(&mut self, from: impl Fn(Millis) -> Millis) {
+        let mut previous: Option<(Millis, Histogram)> = None;
+        for (t, h) in self.histogram_times.iter().zip(&mut self.histograms) {
+            if h.is_stale() {
+                continue;
+            }
+            let hint = match &previous {
+                Some((before, other)) if h.reset_hint == ResetHint::Unknown && *before > from(*t) => {
+                    if detect_reset(h, other) {
+                        ResetHint::Reset
+                    } else {
+                        ResetHint::NotReset
+                    }
+                }
+                _ => h.reset_hint,
+            };
+            let statistics = FloatHistogram {
+                reset_hint: hint,
+                schema: h.schema,
+                count: h.count,
+                sum: h.sum,
+                ..FloatHistogram::default()
+            };
+            previous = Some((*t, std::mem::replace(h, Arc::new(statistics))));
         }
     }
 

@@ -64,6 +64,18 @@ impl TimeMap {
         self.at.unwrap_or(t).saturating_sub(self.offset)
     }
 
+    /// Where reading starts that reaches `t`, if each time looked at reads `before` milliseconds back.
+    ///
+    /// A reader goes on from where it is, unless the next window begins behind it.
+    pub fn reads_from(&self, grid: &Grid, before: Millis, t: Millis) -> Millis {
+        let (first, _) = self.span(grid);
+        if self.at.is_some() || grid.step <= before || t <= first {
+            return first.saturating_sub(before);
+        }
+        let steps = t.saturating_sub(first).saturating_add(grid.step - 1) / grid.step;
+        first.saturating_add(steps.saturating_mul(grid.step)).saturating_sub(before)
+    }
+
     /// The first and last time looked at over `grid`.
     pub fn span(&self, grid: &Grid) -> (Millis, Millis) {
         (self.map(grid.start), self.map(grid.end()))

@@ -2,8 +2,9 @@
 //! over classic ones, whose buckets are series told apart by `le`.
 
 use norn_model::labels::Labels;
+use norn_model::quote::Quoted;
 
-use crate::annotation::{NoteKind, Repair, for_metric, quoted};
+use crate::annotation::{NoteKind, Repair, for_metric};
 use crate::block::{Block, Cell, Histogram};
 use crate::error::QueryError;
 use crate::grid::Grid;
@@ -168,7 +169,7 @@ impl Walk<'_> {
             if bound.is_none() && self.rows.block.row(row).float(k).is_some() {
                 let labels = &self.series[row].labels;
                 let subject =
-                    format!("{}{}", quoted(labels.get(BUCKET_LABEL)), for_metric(self.known_name(labels)));
+                    format!("{}{}", Quoted(labels.get(BUCKET_LABEL)), for_metric(self.known_name(labels)));
                 self.q.notes.add(NoteKind::BadBucketLabel, self.plan.position, &subject);
             }
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use norn_model::histogram::{FloatHistogram, ResetHint};
+use norn_model::quote::Quoted;
 use norn_promql_syntax::ast::BinaryOp;
 
-use crate::annotation::{NoteKind, quoted};
+use crate::annotation::NoteKind;
 use crate::block::{Cell, Histogram};
 use crate::histogram::arithmetic::{Incompatible, Notes, add, div, mul, sub};
 use crate::histogram::compare::equals;
@@ -47,7 +48,7 @@ impl PairNote {
         match self {
             Self::Types(l, r) => (
                 NoteKind::IncompatibleTypes,
-                format!("{}: {} {} {}", quoted(op.as_str()), kind(l), op.as_str(), kind(r)),
+                format!("{}: {} {} {}", Quoted(op.as_str()), kind(l), op.as_str(), kind(r)),
             ),
             Self::Layout => (NoteKind::IncompatibleLayout, op.as_str().to_owned()),
             Self::Resets => (NoteKind::ConflictingResets, operation.to_owned()),

@@ -51,6 +51,7 @@ impl Infos {
             lookback: plan.lookback,
             yields,
             smoothed: false,
+            statistics: false,
         };
         let labels = selection(q, plan.selector)?.labels.clone();
         let (value, time) = (select(Yield::Value), select(Yield::Timestamp));

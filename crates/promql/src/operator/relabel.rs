@@ -36,45 +36,19 @@ pub enum Relabel {
 }
 
 impl Relabel {
-    /// From the texts of `label_replace`.
-    pub fn replace(texts: &[String]) -> Result<Self, QueryError> {
-        let [target, replacement, source, pattern] = texts else {
-            return Err(QueryError::execution("expected 5 argument(s) in call to \"label_replace\""));
-        };
+    /// `label_replace`; fails where `pattern` is none.
+    pub fn replace(
+        target: String,
+        replacement: String,
+        source: String,
+        pattern: &str,
+    ) -> Result<Self, QueryError> {
         let invalid =
             || QueryError::execution(format!("invalid regular expression in label_replace(): {pattern}"));
         // A matcher says whether the pattern is one; it keeps no groups to copy from.
-        Matcher::new(MatchOp::Regex, source, pattern).map_err(|_| invalid())?;
-        let regex = Regex::new(&format!("^(?s:{})$", ascii_classes(pattern))).map_err(|_| invalid())?;
-        if target.is_empty() {
-            return Err(QueryError::execution(format!(
-                "invalid destination label name in label_replace(): {target}"
-            )));
-        }
-        Ok(Self::Replace {
-            target: target.clone(),
-            replacement: replacement.clone(),
-            source: source.clone(),
-            pattern: regex,
-        })
-    }
-
-    /// From the texts of `label_join`.
-    pub fn join(texts: &[String]) -> Result<Self, QueryError> {
-        let [target, separator, sources @ ..] = texts else {
-            return Err(QueryError::execution("expected at least 3 argument(s) in call to \"label_join\""));
-        };
-        if target.is_empty() {
-            return Err(QueryError::execution(format!(
-                "invalid destination label name in label_join(): {target}"
-            )));
-        }
-        if let Some(source) = sources.iter().find(|s| s.is_empty()) {
-            return Err(QueryError::execution(format!(
-                "invalid source label name in label_join(): {source}"
-            )));
-        }
-        Ok(Self::Join { target: target.clone(), separator: separator.clone(), sources: sources.to_vec() })
+        Matcher::new(MatchOp::Regex, &source, pattern).map_err(|_| invalid())?;
+        let pattern = Regex::new(&format!("^(?s:{})$", ascii_classes(pattern))).map_err(|_| invalid())?;
+        Ok(Self::Replace { target, replacement, source, pattern })
     }
 
     fn target(&self) -> &str {
@@ -171,8 +145,10 @@ mod tests {
     use super::*;
 
     fn replaced(pattern: &str, replacement: &str, value: &str) -> Option<String> {
-        let texts = ["dst", replacement, "src", pattern].map(str::to_owned);
-        Relabel::replace(&texts).unwrap().value(&Labels::from_pairs([("src", value)]))
+        let [target, replacement, source] = ["dst", replacement, "src"].map(str::to_owned);
+        Relabel::replace(target, replacement, source, pattern)
+            .unwrap()
+            .value(&Labels::from_pairs([("src", value)]))
     }
 
     #[test]

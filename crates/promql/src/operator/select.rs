@@ -46,6 +46,10 @@ impl Rows for Select<'_> {
                 let bytes =
                     decode::read(&*self.data, index, span, &mut scratch.chunks, &mut scratch.samples)?;
                 q.count_chunk_bytes(bytes);
+                if self.plan.statistics {
+                    let from = |t| self.plan.map.reads_from(&self.grid, self.plan.lookback, t);
+                    scratch.samples.reduce_to_statistics(from);
+                }
                 let mut row = out.row_mut(to);
                 if self.plan.smoothed {
                     smooth::instant(self.plan, &self.grid, &mut scratch.samples, &mut row);

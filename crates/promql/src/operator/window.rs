@@ -141,6 +141,10 @@ impl<'q> Ranges<'q> {
                 let bytes = decode::read(&**data, index, self.span(), chunks, samples)?;
                 q.count_chunk_bytes(bytes);
                 samples.drop_stale();
+                if self.plan.statistics {
+                    let from = |t| self.plan.map.reads_from(&self.grid, self.plan.range, t);
+                    samples.reduce_to_statistics(from);
+                }
             }
             Source::Subquery { input, grid } => {
                 input.fill(q, index..index + 1, &mut scratch.block)?;

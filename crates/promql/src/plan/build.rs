@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use norn_model::Millis;
+use norn_model::quote::QuotedBytes;
 use norn_promql_syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Duration, Expr, MatrixSelector, Subquery, Unary, UnaryOp,
-    ValueType, VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Duration, Expr, MatrixSelector, StringLiteral, Subquery,
+    Unary, UnaryOp, ValueType, VectorSelector,
 };
 
 use crate::error::{QueryError, too_many_samples};
@@ -27,6 +28,17 @@ pub struct Settings {
     pub is_range: bool,
     /// Most steps a subquery may have.
     pub max_steps: usize,
+}
+
+/// What the functions around a selector read of its histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// Everything, unless a function further in reads less.
+    Histograms,
+    /// Count and sum.
+    Statistics,
+    /// Everything, whatever is further in.
+    Buckets,
 }
 
 /// A plan node, and whether it yields the same at every step.
@@ -73,6 +85,7 @@ pub fn build(expr: &Expr, grid: Grid, end: Millis, settings: Settings) -> Result
         settings,
         grid,
         in_param: false,
+        reads: Reads::Histograms,
         selectors: Vec::new(),
     };
     let root = match expr.value_type() {
@@ -86,9 +99,24 @@ pub fn build(expr: &Expr, grid: Grid, end: Millis, settings: Settings) -> Result
 
 /// A text argument.
 pub(super) fn text(expr: &Expr) -> Result<String, QueryError> {
+    literal(expr).map(|s| s.value.clone())
+}
+
+/// A text argument as written.
+pub(super) fn literal(expr: &Expr) -> Result<&StringLiteral, QueryError> {
     match expr.unwrap_parens() {
-        Expr::String(s) => Ok(s.value.clone()),
+        Expr::String(s) => Ok(s),
         _ => Err(QueryError::execution("expected a string literal")),
+    }
+}
+
+/// The name of a label that is written: any text but the empty one, and only UTF-8.
+pub(super) fn label_name(expr: &Expr, refusal: impl Fn(&[u8]) -> String) -> Result<String, QueryError> {
+    let literal = literal(expr)?;
+    match &literal.raw {
+        Some(raw) => Err(QueryError::execution(refusal(raw))),
+        None if literal.value.is_empty() => Err(QueryError::execution(refusal(b""))),
+        None => Ok(literal.value.clone()),
     }
 }
 
@@ -105,6 +133,7 @@ pub(super) struct Builder {
     grid: Grid,
     /// Inside an aggregation's parameter the reference resolves neither `@ start()` nor `@ end()`.
     in_param: bool,
+    pub(super) reads: Reads,
     selectors: Vec<Selector>,
 }
 
@@ -161,7 +190,8 @@ impl Builder {
         let lookback = self.settings.lookback;
         let after = if v.smoothed { lookback } else { 0 };
         let selector = self.add_selector(v, &map, lookback, after);
-        let plan = SelectPlan { selector, map, lookback, yields, smoothed: v.smoothed };
+        let statistics = self.reads == Reads::Statistics;
+        let plan = SelectPlan { selector, map, lookback, yields, smoothed: v.smoothed, statistics };
         Ok(Built::new(VectorPlan::Select(plan), map.at.is_some()))
     }
 
@@ -177,7 +207,9 @@ impl Builder {
         };
         let selector = self.add_selector(v, &map, range.saturating_add(before), after);
         let source = RangeSource::Selector(selector, extension);
-        Ok(Built::new(RangePlan { source, map, range, position: m.span.start }, map.at.is_some()))
+        let statistics = self.reads == Reads::Statistics;
+        let position = m.span.start;
+        Ok(Built::new(RangePlan { source, map, range, statistics, position }, map.at.is_some()))
     }
 
     fn subquery(&mut self, s: &Subquery) -> Result<Built<RangePlan>, QueryError> {
@@ -193,17 +225,20 @@ impl Builder {
             return Err(too_many_samples());
         }
         let outer = std::mem::replace(&mut self.grid, inner);
-        let input = self.vector(&s.expr);
+        let input = self.reading(Reads::Buckets, |b| b.vector(&s.expr));
         self.grid = outer;
         let source = RangeSource::Subquery(Box::new(input?.settle()), inner);
         // The reference loses the position of an evaluated subquery.
-        Ok(Built::new(RangePlan { source, map, range, position: 0 }, map.at.is_some()))
+        let statistics = false;
+        Ok(Built::new(RangePlan { source, map, range, statistics, position: 0 }, map.at.is_some()))
     }
 
     fn aggregate(&mut self, a: &Aggregate) -> Result<Built<VectorPlan>, QueryError> {
         let input = self.vector(&a.expr)?;
         let (param, label) = match &a.param {
-            Some(p) if a.op == AggregateOp::CountValues => (None, text(p)?),
+            Some(p) if a.op == AggregateOp::CountValues => {
+                (None, label_name(p, |name| format!("invalid label name {}", QuotedBytes(name)))?)
+            }
             Some(p) => (Some(Box::new(self.parameter(p)?)), String::new()),
             None => (None, String::new()),
         };
@@ -256,7 +291,10 @@ impl Builder {
                 }))
             }
             (ValueType::Vector, _) => {
-                let (v, s) = (self.vector(&b.lhs)?, self.scalar(&b.rhs)?);
+                let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+                let reads = if trims { Reads::Buckets } else { self.reads };
+                let v = self.reading(reads, |builder| builder.vector(&b.lhs))?;
+                let s = self.scalar(&b.rhs)?;
                 Ok(scalar_op(b, v, s, false, position))
             }
             _ => {
@@ -272,6 +310,17 @@ impl Builder {
             UnaryOp::Plus => inner,
             UnaryOp::Minus => inner.map(|v| VectorPlan::Negate(Box::new(v))),
         })
+    }
+
+    /// Plans a part of which `reads` is needed.
+    pub(super) fn reading<T>(&mut self, reads: Reads, plan: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.reads;
+        if outer != Reads::Buckets {
+            self.reads = reads;
+        }
+        let result = plan(self);
+        self.reads = outer;
+        result
     }
 
     pub(super) fn time_map(&self, at: Option<At>, offset: &Duration) -> Result<TimeMap, QueryError> {

@@ -11,7 +11,7 @@ use crate::grid::TimeMap;
 use crate::operator::map::MapFn;
 use crate::operator::relabel::Relabel;
 use crate::plan::absent;
-use crate::plan::build::{Builder, Built, seconds, text};
+use crate::plan::build::{Builder, Built, Reads, label_name, seconds, text};
 use crate::plan::{
     BucketsFn, BucketsPlan, Extension, InfoPlan, RangeSource, ScalarPlan, SortPlan, VectorPlan, WindowPlan,
     Yield,
@@ -122,8 +122,12 @@ impl Builder {
     }
 
     fn map(&mut self, call: &Call, func: MapFn) -> Result<Built<VectorPlan>, QueryError> {
+        let reads = match call.func.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => Reads::Statistics,
+            _ => self.reads,
+        };
         let input = match call.args.first() {
-            Some(first) => self.vector(first)?,
+            Some(first) => self.reading(reads, |b| b.vector(first))?,
             None => Built::new(VectorPlan::FromScalar(ScalarPlan::Time), false),
         };
         let scalars: Vec<&Expr> = call.args.iter().skip(1).collect();
@@ -144,10 +148,19 @@ impl Builder {
     }
 
     fn relabel(&mut self, call: &Call) -> Result<Built<VectorPlan>, QueryError> {
-        let texts: Vec<String> = call.args.iter().skip(1).map(text).collect::<Result<_, _>>()?;
-        let relabel = match call.func.name {
-            "label_replace" => Relabel::replace(&texts)?,
-            _ => Relabel::join(&texts)?,
+        let name = call.func.name;
+        let label = |i, which: &str| {
+            label_name(arg(call, i)?, |label| {
+                format!("invalid {which} label name in {name}(): {}", String::from_utf8_lossy(label))
+            })
+        };
+        let relabel = if name == "label_replace" {
+            let pattern = text(arg(call, 4)?)?;
+            let source = text(arg(call, 3)?)?;
+            Relabel::replace(label(1, "destination")?, text(arg(call, 2)?)?, source, &pattern)?
+        } else {
+            let sources = (3..call.args.len()).map(|i| label(i, "source")).collect::<Result<_, _>>()?;
+            Relabel::Join { target: label(1, "destination")?, separator: text(arg(call, 2)?)?, sources }
         };
         Ok(self.vector(arg(call, 0)?)?.map(|v| VectorPlan::Relabel(relabel, Box::new(v))))
     }
@@ -171,7 +184,7 @@ impl Builder {
         let expr = arg(call, input_index)?.unwrap_parens();
         let position = expr.span().start;
         let arg_positions = scalars.iter().map(|s| s.unwrap_parens().span().start).collect();
-        let input = self.vector(expr)?;
+        let input = self.reading(Reads::Buckets, |b| b.vector(expr))?;
         let inner_invariant = input.invariant;
         let (args, input) = self.with_scalars(call, &scalars, input)?;
         let invariant = input.invariant;

@@ -133,6 +133,8 @@ pub struct SelectPlan {
     pub yields: Yield,
     /// Whether values are interpolated.
     pub smoothed: bool,
+    /// Whether only count and sum of histograms are looked at.
+    pub statistics: bool,
 }
 
 /// What an instant selector makes of a sample.
@@ -153,6 +155,8 @@ pub struct RangePlan {
     pub map: TimeMap,
     /// Length of the window.
     pub range: Millis,
+    /// Whether only count and sum of histograms are looked at.
+    pub statistics: bool,
     /// Where annotations point.
     pub position: Position,
 }

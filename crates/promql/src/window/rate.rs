@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use norn_model::Millis;
 use norn_model::histogram::{FloatHistogram, ResetHint};
+use norn_model::quote::Quoted;
 
 use crate::annotation::NoteKind;
 use crate::block::{Histogram, RowMut};
@@ -189,8 +190,7 @@ pub fn note_name(frame: &Frame<'_>, out: &RowMut<'_>) {
     if frame.q.features.type_and_unit_labels {
         let kind = frame.labels.get(METRIC_TYPE);
         if !matches!(kind, "counter" | "histogram") {
-            let quoted = crate::annotation::quoted;
-            frame.note_about(NoteKind::NotCounterType, &format!("{}: {}", quoted(kind), quoted(name)));
+            frame.note_about(NoteKind::NotCounterType, &format!("{}: {}", Quoted(kind), Quoted(name)));
         }
     } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
         frame.note(NoteKind::MaybeNotCounter);

@@ -2,7 +2,6 @@
 
 use norn_model::labels::Labels;
 
-use crate::annotation::quoted;
 use crate::block::{Block, Cell};
 use crate::error::QueryError;
 use crate::grid::Grid;
@@ -20,9 +19,6 @@ pub(super) fn evaluate<'q>(
     grid: Grid,
     q: &'q Query,
 ) -> Result<Table<'q>, QueryError> {
-    if plan.label.is_empty() {
-        return Err(QueryError::execution(format!("invalid label name {}", quoted(&plan.label))));
-    }
     let mut names = plan.grouping.clone();
     if !plan.without && !names.contains(&plan.label) {
         names.push(plan.label.clone());
