@@ -1,1 +1,83 @@
-//! Prometheus HTTP API over series sources.
+//! Prometheus' HTTP query API over series sources.
+//!
+//! ```text
+//! request → params → [query → promql engine | labels → source] → result → json → response (streamed)
+//! ```
+//!
+//! | module | subject |
+//! |---|---|
+//! | `query` | `/query` and `/query_range` |
+//! | `labels` | `/series`, `/labels`, `/label/{name}/values`, `/metadata` |
+//! | `text` | `/format_query`, `/parse_query` |
+//! | `status` | `/status/*`, for everyone |
+//! | `params`, `calendar`, `escape` | forms, times, durations, escaped names |
+//! | `result`, `json` | results and their encoding |
+//! | `response`, `error` | the envelope of answers and of errors |
+//! | `metrics` | figures |
+//!
+//! Texts, formats and statuses are those of Prometheus 3.14; `testdata/recorded.txt` holds its
+//! answers, and a test compares them byte for byte. Routes have no prefix: the node puts
+//! `-http.prometheus-http-prefix` before them.
+
+mod calendar;
+mod error;
+mod escape;
+mod json;
+mod labels;
+mod metrics;
+mod params;
+mod query;
+mod response;
+mod result;
+mod status;
+mod text;
+
+use std::sync::Arc;
+
+use norn_contract::clock::Clock;
+use norn_contract::source::TenantSources;
+use norn_http::axum::Router;
+use norn_http::axum::http::StatusCode;
+use norn_http::axum::routing::{MethodRouter, get};
+use norn_promql::Engine;
+
+pub use metrics::Metrics;
+pub use status::status_routes;
+
+/// What the API answers from.
+pub struct Options {
+    /// Series by tenant.
+    pub sources: Arc<dyn TenantSources>,
+    /// Reads and evaluates queries.
+    pub engine: Engine,
+    /// What time it is where a request does not say.
+    pub clock: Arc<dyn Clock>,
+    /// Where answers are counted.
+    pub metrics: Metrics,
+}
+
+type Api = Arc<Options>;
+
+/// The routes of tenants. Handlers expect a [`Tenant`](norn_model::tenant::Tenant) in the
+/// request's extensions.
+pub fn routes(options: Options) -> Router {
+    Router::new()
+        .route("/api/v1/query", refuse_others(get(query::instant).post(query::instant)))
+        .route("/api/v1/query_range", refuse_others(get(query::range).post(query::range)))
+        .route("/api/v1/series", refuse_others(get(labels::series).post(labels::series)))
+        .route("/api/v1/labels", refuse_others(get(labels::names).post(labels::names)))
+        .route("/api/v1/label/{name}/values", refuse_others(get(labels::values)))
+        .route("/api/v1/metadata", refuse_others(get(labels::metadata)))
+        .route("/api/v1/format_query", refuse_others(get(text::format).post(text::format)))
+        .route("/api/v1/parse_query", refuse_others(get(text::tree).post(text::tree)))
+        .with_state(Arc::new(options))
+}
+
+/// Other methods are refused, HEAD among them: it would cost a whole query.
+fn refuse_others<S: Clone + Send + Sync + 'static>(router: MethodRouter<S>) -> MethodRouter<S> {
+    router.head(method_not_allowed).fallback(method_not_allowed)
+}
+
+async fn method_not_allowed() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+}

@@ -1,0 +1,199 @@
+//! Series in memory, and a router over them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use norn_codec::histogram::{Integers, OpenChunk};
+use norn_codec::xor::XorState;
+use norn_contract::source::*;
+use norn_http::axum::{Extension, Router};
+use norn_model::Millis;
+use norn_model::chunk::ChunkEncoding;
+use norn_model::histogram::{Histogram, Span};
+use norn_model::labels::Labels;
+use norn_model::matcher::Matcher;
+use norn_model::metadata::{Metadata, MetricType};
+use norn_model::tenant::Tenant;
+use norn_promql::Engine;
+use serde_json::Value;
+
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Vec<(Labels, ChunkBuf)>>);
+
+impl Memory {
+    /// The series of `testdata/series.jsonl`.
+    fn load() -> Self {
+        let text = include_str!("../../testdata/series.jsonl");
+        let mut series: Vec<_> = text.lines().map(|l| parse(&serde_json::from_str(l).unwrap())).collect();
+        series.sort_by(|a, b| a.0.cmp(&b.0));
+        Self(Arc::new(series))
+    }
+
+    fn matching<'a>(
+        &'a self,
+        matchers: &'a [Matcher],
+        mint: Millis,
+        maxt: Millis,
+    ) -> impl Iterator<Item = &'a (Labels, ChunkBuf)> {
+        self.0.iter().filter(move |(labels, chunks)| {
+            matchers.iter().all(|m| m.matches(labels.get(m.name())))
+                && chunks.chunks.iter().any(|c| c.mint <= maxt && c.maxt >= mint)
+        })
+    }
+
+    fn label_sets<'a>(&'a self, request: &'a LabelsRequest) -> impl Iterator<Item = &'a Labels> {
+        let sets = &request.matchers;
+        self.0.iter().map(|s| &s.0).filter(move |labels| {
+            sets.is_empty() || sets.iter().any(|set| set.iter().all(|m| m.matches(labels.get(m.name()))))
+        })
+    }
+}
+
+fn limited(texts: BTreeSet<&str>, limit: usize) -> Result<Vec<String>, SourceError> {
+    let most = if limit == 0 { usize::MAX } else { limit };
+    Ok(texts.into_iter().take(most).map(str::to_owned).collect())
+}
+
+impl SeriesSource for Memory {
+    fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
+        let found: Vec<_> = self.matching(&request.matchers, request.mint, request.maxt).cloned().collect();
+        let labels = found.iter().map(|s| s.0.clone()).collect();
+        ready(Ok(Selection { labels, data: Arc::new(Found(found)), coverage: Coverage::ALL })).boxed()
+    }
+
+    fn label_names(&self, request: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        let names = self.label_sets(&request).flat_map(|l| l.iter().map(|(n, _)| n)).collect();
+        ready(limited(names, request.limit)).boxed()
+    }
+
+    fn label_values(
+        &self,
+        name: String,
+        request: LabelsRequest,
+    ) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        let values = self.label_sets(&request).map(|l| l.get(&name)).filter(|v| !v.is_empty()).collect();
+        ready(limited(values, request.limit)).boxed()
+    }
+
+    fn metadata(
+        &self,
+        request: MetadataRequest,
+    ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+        let entry = |kind, help: &str| Metadata { kind, help: help.to_owned(), unit: "s".to_owned() };
+        let mut all = vec![
+            (
+                "a".to_owned(),
+                vec![entry(MetricType::Counter, "first <help>"), entry(MetricType::Gauge, "other")],
+            ),
+            ("b".to_owned(), vec![entry(MetricType::GaugeHistogram, "")]),
+        ];
+        all.retain(|(name, _)| request.metric.as_ref().is_none_or(|m| m == name));
+        all.truncate(request.limit.unwrap_or(usize::MAX));
+        for (_, entries) in &mut all {
+            entries.truncate(request.limit_per_metric.unwrap_or(usize::MAX));
+        }
+        ready(Ok(all)).boxed()
+    }
+}
+
+struct Found(Vec<(Labels, ChunkBuf)>);
+
+impl SeriesData for Found {
+    fn read(&self, index: usize, out: &mut ChunkBuf) -> Result<(), SourceError> {
+        let chunks = &self.0[index].1;
+        for chunk in &chunks.chunks {
+            out.push(chunk.encoding, chunk.mint, chunk.maxt, chunks.slice(chunk));
+        }
+        Ok(())
+    }
+}
+
+/// Gives [`Memory`] to one tenant and nothing to the others.
+struct OneTenant(Memory);
+
+impl TenantSources for OneTenant {
+    fn tenant(&self, tenant: &Tenant) -> Arc<dyn SeriesSource> {
+        Arc::new(if tenant.as_str() == "team" { self.0.clone() } else { Memory::default() })
+    }
+}
+
+fn parse(line: &Value) -> (Labels, ChunkBuf) {
+    let pairs =
+        line["labels"].as_array().unwrap().iter().map(|p| (p[0].as_str().unwrap(), p[1].as_str().unwrap()));
+    let mut chunks = ChunkBuf::default();
+    let floats = line["floats"].as_array().unwrap();
+    if !floats.is_empty() {
+        let (mut state, mut bytes) = (XorState::new(), Vec::new());
+        for p in floats {
+            state.append(&mut bytes, p[0].as_i64().unwrap(), bits(&p[1])).unwrap();
+        }
+        state.finish(&mut bytes, 0);
+        chunks.push(ChunkEncoding::Xor, floats[0][0].as_i64().unwrap(), state.last_timestamp(), &bytes);
+    }
+    let histograms: Vec<_> = line["histograms"].as_array().unwrap().iter().map(histogram).collect();
+    let mut open: Option<(Millis, OpenChunk<Integers>)> = None;
+    for (t, h) in &histograms {
+        if open.as_mut().is_some_and(|(_, chunk)| chunk.append(*t, h).is_ok()) {
+            continue;
+        }
+        let next = OpenChunk::begin(open.as_ref().map(|o| &o.1), *t, h).unwrap();
+        seal(&mut chunks, open.replace((*t, next)));
+    }
+    seal(&mut chunks, open);
+    (Labels::from_pairs(pairs), chunks)
+}
+
+fn seal(chunks: &mut ChunkBuf, open: Option<(Millis, OpenChunk<Integers>)>) {
+    let Some((mint, chunk)) = open else { return };
+    let mut bytes = Vec::new();
+    chunk.finish(&mut bytes);
+    chunks.push(ChunkEncoding::Histogram, mint, chunk.last_timestamp(), &bytes);
+}
+
+fn bits(v: &Value) -> f64 {
+    f64::from_bits(u64::from_str_radix(v.as_str().unwrap(), 16).unwrap())
+}
+
+fn histogram(v: &Value) -> (Millis, Histogram) {
+    let list = |name: &str| v[name].as_array().unwrap().clone();
+    let spans = |name: &str| {
+        let span =
+            |s: &Value| Span { offset: s[0].as_i64().unwrap() as i32, length: s[1].as_u64().unwrap() as u32 };
+        list(name).iter().map(span).collect()
+    };
+    let buckets = |name: &str| list(name).iter().map(|b| b.as_i64().unwrap()).collect();
+    let h = Histogram {
+        schema: v["schema"].as_i64().unwrap() as i32,
+        zero_threshold: bits(&v["zero_threshold"]),
+        zero_count: v["zero_count"].as_u64().unwrap(),
+        count: v["count"].as_u64().unwrap(),
+        sum: bits(&v["sum"]),
+        positive_spans: spans("positive_spans"),
+        negative_spans: spans("negative_spans"),
+        positive_buckets: buckets("positive_buckets"),
+        negative_buckets: buckets("negative_buckets"),
+        custom_values: list("custom_values").iter().map(bits).collect(),
+        ..Histogram::default()
+    };
+    (v["t"].as_i64().unwrap(), h)
+}
+
+/// The API over the series of `testdata`, as `tenant` sees them.
+pub fn router_of(tenant: &str) -> Router {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let registry = norn_kit::metrics::Registry::new();
+    let options = norn_querier::Options {
+        sources: Arc::new(OneTenant(Memory::load())),
+        engine: Engine::new(norn_promql::Options::default(), Arc::new(pool)),
+        clock: Arc::new(norn_contract::clock::SystemClock),
+        metrics: norn_querier::Metrics::register(&registry),
+    };
+    norn_querier::routes(options).layer(Extension(Tenant::admit(tenant).unwrap()))
+}
+
+/// The API as the tenant with series sees it.
+pub fn router() -> Router {
+    router_of("team")
+}
