@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::quote::Quoted;
+
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
 
@@ -154,9 +156,9 @@ impl fmt::Display for Labels {
                 f.write_str(", ")?;
             }
             if is_legacy_label_name(name) {
-                write!(f, "{name}={value:?}")?;
+                write!(f, "{name}={}", Quoted(value))?;
             } else {
-                write!(f, "{name:?}={value:?}")?;
+                write!(f, "{}={}", Quoted(name), Quoted(value))?;
             }
         }
         f.write_str("}")
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn prints_like_prometheus() {
-        let labels = Labels::from_pairs([("__name__", "up"), ("a.b", "q\"\n")]);
-        assert_eq!(labels.to_string(), r#"{__name__="up", "a.b"="q\"\n"}"#);
+        let labels = Labels::from_pairs([("__name__", "up"), ("a.b", "q\"\n\0")]);
+        assert_eq!(labels.to_string(), r#"{__name__="up", "a.b"="q\"\n\x00"}"#);
     }
 }

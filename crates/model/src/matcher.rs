@@ -152,3 +152,44 @@ impl fmt::Debug for Matcher {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matcher(op: MatchOp, value: &str) -> Matcher {
+        Matcher::new(op, "job", value).expect(value)
+    }
+
+    #[test]
+    fn an_absent_label_is_empty() {
+        assert!(matcher(MatchOp::Equal, "").matches_empty() && !matcher(MatchOp::Equal, "a").matches_empty());
+        assert!(matcher(MatchOp::NotEqual, "a").matches_empty());
+        assert!(
+            matcher(MatchOp::Regex, "a*").matches_empty() && !matcher(MatchOp::Regex, ".+").matches_empty()
+        );
+        assert!(!matcher(MatchOp::NotRegex, ".*").matches_empty());
+    }
+
+    #[test]
+    fn only_positive_matchers_list_values() {
+        let equal = matcher(MatchOp::Equal, "a");
+        assert_eq!((equal.exact_values(), equal.prefix()), (Some(&["a".to_owned()][..]), "a"));
+        let regex = matcher(MatchOp::Regex, "ab|aa");
+        assert_eq!(regex.exact_values().map(<[String]>::len), Some(2));
+        assert_eq!(regex.prefix(), "a");
+        for op in [MatchOp::NotEqual, MatchOp::NotRegex] {
+            let matcher = matcher(op, "a");
+            assert_eq!((matcher.exact_values(), matcher.prefix()), (None, ""));
+            assert!(matcher.matches("b") && !matcher.matches("a"));
+        }
+    }
+
+    #[test]
+    fn prints_as_prometheus_does() {
+        assert_eq!(matcher(MatchOp::NotRegex, "a\"\\d\n").to_string(), r#"job!~"a\"\\d\n""#);
+        assert_eq!(Matcher::equal("a.b", "\0é").to_string(), r#""a.b"="\x00é""#);
+        let error = Matcher::new(MatchOp::Regex, "a", "(").err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("error parsing regexp: missing closing ): `(`"));
+    }
+}

@@ -20,7 +20,9 @@ use regex_syntax::hir::{Dot, Hir, HirKind, Look};
 use crate::dialect::{Rewritten, rewrite};
 
 /// Longest pattern, in bytes, that may need the regular-expression engine.
-const MAX_PATTERN_BYTES: usize = 256 << 10;
+const MAX_PATTERN_BYTES: usize = 64 << 10;
+/// The same after rewriting, which spells classes and flags out.
+const MAX_REWRITTEN_BYTES: usize = 512 << 10;
 /// Most memory a compiled pattern may take.
 const MAX_COMPILED_BYTES: usize = 16 << 20;
 /// Most memory a pattern's lazily built automaton may take.
@@ -87,7 +89,7 @@ impl Pattern {
         if let Some(values) = literals {
             return Ok(Self::of(Form::Set(Set::new(values))));
         }
-        if pattern.len() > MAX_PATTERN_BYTES {
+        if pattern.len() > MAX_PATTERN_BYTES || rewritten.len() > MAX_REWRITTEN_BYTES {
             return Err(too_large(pattern));
         }
         let hir = ParserBuilder::new()
@@ -255,6 +257,8 @@ fn prefix(hir: &Hir) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn form(pattern: &str) -> &'static str {
@@ -279,6 +283,62 @@ mod tests {
         for pattern in ["(?-s).*", "a|b.*", r"a\b", "[0-9]+", "a.b", "(?i)kubernetes"] {
             assert_eq!(form(pattern), "regex", "{pattern}");
         }
+    }
+
+    fn piece() -> impl Strategy<Value = String> + Clone {
+        let plain = prop::sample::select(&["a", "b", "ab", "é", "", r"\.", "[ab]", "^", "$", r"\b"][..]);
+        let any = prop::sample::select(&[".*", ".+", ".", "a*", "b?", "[ab]{2}", "(?i)a", "[^a]"][..]);
+        prop_oneof![plain.prop_map(str::to_owned), any.prop_map(str::to_owned)]
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        piece().prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("({})", parts.join("|"))),
+                prop::collection::vec(inner, 1..4).prop_map(|parts| parts.join("|")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn matches_as_the_plain_expression_does(
+            pattern in pattern(),
+            texts in prop::collection::vec("[abAé.\n]{0,5}", 20),
+        ) {
+            let rewritten = rewrite(&pattern).expect("a pattern").pattern;
+            let plain = Regex::new(&format!(r"\A(?:{rewritten})\z")).expect("an expression");
+            let tried = Pattern::new(&pattern).expect("a pattern");
+            let listed = tried.exact_values().unwrap_or_default();
+            prop_assert!(listed.is_sorted_by(|a, b| a < b));
+            for text in texts.iter().chain(listed) {
+                let matches = plain.is_match(text);
+                prop_assert_eq!(tried.matches(text), matches, "{}", text);
+                prop_assert!(!matches || text.starts_with(tried.prefix()), "{}", text);
+                if tried.exact_values().is_some() {
+                    prop_assert_eq!(listed.contains(text), matches, "{}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matches_as_go_does() {
+        let file = include_str!("../testdata/patterns.txt");
+        let mut lines = file.lines().filter(|l| !l.starts_with('#'));
+        let texts: Vec<String> = serde_json::from_str(lines.next().expect("texts")).expect("texts");
+        let mut cases = 0;
+        for line in lines {
+            let (pattern, want): (String, serde_json::Value) = serde_json::from_str(line).expect(line);
+            let got: serde_json::Value = match Pattern::new(&pattern) {
+                Ok(p) => texts.iter().filter(|t| p.matches(t)).map(String::as_str).collect(),
+                Err(e) => format!("error parsing regexp: {e}").into(),
+            };
+            assert_eq!(got, want, "{pattern}");
+            cases += 1;
+        }
+        assert!(cases > 400);
     }
 
     #[test]
