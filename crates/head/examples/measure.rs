@@ -1,6 +1,12 @@
-//! Measures the head with copies of one recorded node_exporter: time a sample, bytes a series.
+//! Measures the head: CPU time a sample, bytes a series.
 //!
-//! `cargo run --release -p norn-head --example measure -- [copies [scrapes [generations]]]`
+//! `cargo run --release -p norn-head --example measure -- [shape [copies [scrapes [generations]]]]`
+//!
+//! | shape | series of a copy |
+//! |---|---|
+//! | `nodes` | one recorded node_exporter; each generation is a new set of instances |
+//! | `pods` | 100 metrics of a container with labels that only it has |
+//! | `tenants` | a tenant of its own with 100 series, a record a scrape |
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
@@ -14,7 +20,6 @@ use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
 use norn_wire::record::{Builder, View};
 
-const SERIES_PER_RECORD: usize = 2000;
 const STEP: i64 = 15_000;
 const START: i64 = 1_700_000_000_000;
 
@@ -61,12 +66,39 @@ fn cpu() -> Duration {
     Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// All label sets of the fleet; `generation` changes the instance.
-fn fleet(target: &[Series], copies: usize, generation: usize) -> Vec<Vec<(String, String)>> {
+/// What a run writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Nodes,
+    Pods,
+    Tenants,
+}
+
+/// Labels that series of a copy have beside those of the target.
+fn extra(shape: Shape, copy: usize, generation: usize) -> Vec<(String, String)> {
+    let id = format!("{copy:05}-{generation}");
+    let pairs = match shape {
+        Shape::Nodes | Shape::Tenants => {
+            vec![("instance", format!("host-{id}:9100")), ("job", "node".into())]
+        }
+        Shape::Pods => vec![
+            ("namespace", format!("ns-{}", copy % 50)),
+            ("pod", format!("app-{}-7d9c6b-{id}", copy % 200)),
+            ("container", "main".into()),
+            ("id", format!("/kubepods/burstable/pod{id}/0123456789abcdef0123456789abcdef-{id}")),
+            ("name", format!("0123456789abcdef0123456789abcdef-{id}")),
+            ("node", format!("node-{}", copy / 100)),
+            ("job", "kubelet".into()),
+        ],
+    };
+    pairs.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()
+}
+
+/// Label sets of all copies; `generation` makes them others.
+fn fleet(shape: Shape, target: &[Series], copies: usize, generation: usize) -> Vec<Vec<(String, String)>> {
     let labels = |(copy, series): (usize, &Series)| {
         let mut pairs = series.labels.clone();
-        pairs.push(("instance".into(), format!("host-{copy:04}-{generation}:9100")));
-        pairs.push(("job".into(), "node".into()));
+        pairs.extend(extra(shape, copy, generation));
         pairs.sort();
         pairs
     };
@@ -84,7 +116,9 @@ struct Times {
 struct Run {
     writer: Writer,
     view: View,
-    tenant: Tenant,
+    /// One, or one a copy.
+    tenants: Vec<Tenant>,
+    series_per_record: usize,
     builder: Builder,
 }
 
@@ -96,16 +130,16 @@ impl Run {
         scrape: usize,
         times: &mut Times,
     ) {
-        for (part, chunk) in labels.chunks(SERIES_PER_RECORD).enumerate() {
+        for (part, chunk) in labels.chunks(self.series_per_record).enumerate() {
             for (i, pairs) in chunk.iter().enumerate() {
-                let number = part * SERIES_PER_RECORD + i;
+                let number = part * self.series_per_record + i;
                 let (copy, series) = (number / target.len(), &target[number % target.len()]);
                 let mut built = self.builder.series(pairs.iter().map(|(n, v)| (n, v)));
                 built.sample(START + scrape as i64 * STEP, value(series, copy, scrape));
             }
             let kind = RecordKind::Write(2);
-            let record =
-                Record { tenant: self.tenant.clone(), kind, timestamp: 0, value: self.builder.finish() };
+            let tenant = self.tenants[part % self.tenants.len()].clone();
+            let record = Record { tenant, kind, timestamp: 0, value: self.builder.finish() };
             let start = cpu();
             self.view.decode(2, &record.value).unwrap();
             let decoded = cpu() - start;
@@ -156,46 +190,52 @@ fn query(reader: &Reader, tenant: &Tenant, what: &str, matchers: Vec<Matcher>) {
 }
 
 fn main() {
-    let mut args = std::env::args().skip(1).map(|a| a.parse::<usize>().unwrap());
+    let mut args = std::env::args().skip(1);
+    let shape = match args.next().as_deref() {
+        None | Some("nodes") => Shape::Nodes,
+        Some("pods") => Shape::Pods,
+        Some("tenants") => Shape::Tenants,
+        Some(other) => panic!("no such shape: {other}"),
+    };
+    let mut args = args.map(|a| a.parse::<usize>().unwrap());
     let (copies, scrapes, generations) =
         (args.next().unwrap_or(100), args.next().unwrap_or(480), args.next().unwrap_or(1));
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/data/node_exporter.tsv");
-    let target: Vec<Series> = std::fs::read_to_string(data).unwrap().lines().map(parse).collect();
-    let tenant = Tenant::admit("measure").unwrap();
+    let mut target: Vec<Series> = std::fs::read_to_string(data).unwrap().lines().map(parse).collect();
+    if shape != Shape::Nodes {
+        target.truncate(100);
+    }
+    let tenants = if shape == Shape::Tenants { copies } else { 1 };
+    let tenants: Vec<_> = (0..tenants).map(|i| Tenant::admit(&format!("tenant-{i}")).unwrap()).collect();
     let (writer, reader) = norn_head::new(Options::default());
-    let mut run = Run { writer, view: View::new(), tenant: tenant.clone(), builder: Builder::new() };
-    let mut resident = 0;
+    let series_per_record = if shape == Shape::Tenants { target.len() } else { 2000 };
+    let mut run = Run { writer, view: View::new(), tenants, series_per_record, builder: Builder::new() };
     for generation in 0..generations {
-        let labels = fleet(&target, copies, generation);
+        let labels = fleet(shape, &target, copies, generation);
         let (mut first, mut later) = (Times::default(), Times::default());
-        let mut warm = None;
         for scrape in 0..scrapes {
             let times = if scrape == 0 { &mut first } else { &mut later };
             run.scrape(&target, &labels, generation * scrapes + scrape, times);
-            // What the generator itself takes was taken by now; the head took little.
-            warm.get_or_insert_with(rss);
         }
         print("first scrape", &first);
         if scrapes > 1 {
             print("later scrapes", &later);
         }
-        resident += rss() - warm.unwrap_or_default().min(rss());
     }
-    let stats = reader.tenant(&tenant).unwrap().stats();
-    let (memory, n) = (reader.memory(), stats.series as f64);
-    println!("{stats:?}");
-    println!("{memory:?}\nbytes a series: counted {:.0}", memory.total() as f64 / n);
-    println!(
-        "process {} MiB, of it {:.0} bytes a series after first scrapes",
-        rss() >> 20,
-        resident as f64 / n
-    );
-    let all = Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap();
-    query(&reader, &tenant, "all", vec![all]);
-    query(&reader, &tenant, "one metric", vec![Matcher::equal("__name__", "node_cpu_seconds_total")]);
-    let instance = Matcher::new(MatchOp::Regex, "instance", "host-00.1-.*").unwrap();
-    let mode = Matcher::new(MatchOp::NotEqual, "mode", "idle").unwrap();
-    query(&reader, &tenant, "regex", vec![instance, mode]);
+    report(&reader, &run.tenants);
     let start = Instant::now();
     println!("digest {:016x} in {:?}", run.writer.digest(), start.elapsed());
+}
+
+fn report(reader: &Reader, tenants: &[Tenant]) {
+    let series: u64 = reader.tenants().iter().map(|(_, stats)| stats.series).sum();
+    let memory = reader.memory();
+    println!("{series} series, {} tenants, {memory:?}", tenants.len());
+    println!("bytes a series: {:.0}, resident {} MiB", memory.total() as f64 / series as f64, rss() >> 20);
+    let all = Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap();
+    query(reader, &tenants[0], "all", vec![all]);
+    query(reader, &tenants[0], "one metric", vec![Matcher::equal("__name__", "node_cpu_seconds_total")]);
+    let instance = Matcher::new(MatchOp::Regex, "instance", "host-000.1-.*").unwrap();
+    let mode = Matcher::new(MatchOp::NotEqual, "mode", "idle").unwrap();
+    query(reader, &tenants[0], "regex", vec![instance, mode]);
 }

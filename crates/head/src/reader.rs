@@ -1,5 +1,6 @@
 //! Reads the head: tenants, their series, names, values and metadata.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -14,13 +15,13 @@ use norn_model::tenant::Tenant;
 
 use crate::catalog::{END, NameId, PairId};
 use crate::identity::{self, SeriesRef};
+use crate::order;
 use crate::runs::{self, Run};
 use crate::select::{self, SLICE};
 use crate::series::Selected;
 use crate::shared::Shared;
 use crate::stats::{self, MemoryStats, TenantStats};
-use crate::tenant::TenantState;
-use crate::{order, tenant};
+use crate::tenant::{SeriesExemplar, TenantState};
 
 /// Readers' side of a partition's head. What [`crate::Writer::apply`] took before a read began is
 /// in it.
@@ -65,10 +66,14 @@ impl TenantReader {
 
     /// The newest exemplars, oldest first, each with the labels of its series.
     pub fn exemplars(&self) -> Vec<(Labels, Exemplar)> {
-        let all: Vec<tenant::SeriesExemplar> = self.state.exemplars.lock().iter().cloned().collect();
-        let catalog = self.shared.catalog.read();
-        let labels = |series| Labels::from_sorted(catalog.labels(series));
-        all.into_iter().map(|e| (labels(e.series), e.exemplar)).collect()
+        let all: Vec<SeriesExemplar> = self.state.exemplars.lock().iter().cloned().collect();
+        let mut named = Vec::with_capacity(all.len());
+        for slice in all.chunks(SLICE) {
+            let catalog = self.shared.catalog.read();
+            let labels = |series| Labels::from_sorted(catalog.labels(series));
+            named.extend(slice.iter().map(|e| (labels(e.series), e.exemplar.clone())));
+        }
+        named
     }
 
     /// Whether every sample of the tenant lies in the range.
@@ -185,18 +190,27 @@ impl TenantReader {
     }
 
     fn metadata_now(&self, request: &MetadataRequest) -> Vec<(String, Vec<Metadata>)> {
-        let cut = |all: &Vec<Metadata>| {
-            let limit = request.limit_per_metric.unwrap_or(usize::MAX);
-            all.iter().take(limit).cloned().collect::<Vec<_>>()
+        let per_metric = request.limit_per_metric.unwrap_or(usize::MAX);
+        let entry = |metric: &str, all: &Vec<Metadata>| {
+            (metric.to_owned(), all.iter().take(per_metric).cloned().collect::<Vec<_>>())
         };
-        let map = self.state.metadata.read();
         let limit = request.limit.unwrap_or(usize::MAX);
-        match &request.metric {
-            Some(metric) => {
-                let found = map.get(metric.as_str()).map(|all| (metric.clone(), cut(all)));
-                found.into_iter().take(limit).collect()
+        if let Some(metric) = &request.metric {
+            let map = self.state.metadata.read();
+            return map.get(metric.as_str()).map(|all| entry(metric, all)).into_iter().take(limit).collect();
+        }
+        let mut found: Vec<(String, Vec<Metadata>)> = Vec::new();
+        loop {
+            let take = SLICE.min(limit - found.len());
+            let after = found.last().map_or(Bound::Unbounded, |(metric, _)| Bound::Excluded(metric.as_str()));
+            let map = self.state.metadata.read();
+            let rest = map.range::<str, _>((after, Bound::Unbounded));
+            let slice: Vec<_> = rest.take(take).map(|(metric, all)| entry(metric, all)).collect();
+            drop(map);
+            if slice.is_empty() {
+                return found;
             }
-            None => map.iter().take(limit).map(|(metric, all)| (metric.to_string(), cut(all))).collect(),
+            found.extend(slice);
         }
     }
 }

@@ -171,9 +171,10 @@ fn metadata_is_a_set_per_metric() {
         b.metadata("b", MetricType::Counter, "one", "");
         b.metadata("a", MetricType::Gauge, "", "");
     });
+    let tenant = head.tenant("t");
     let ask = |metric: Option<&str>, limit, limit_per_metric| {
         let request = MetadataRequest { metric: metric.map(str::to_owned), limit, limit_per_metric };
-        head.tenant("t").metadata(request).now_or_never().unwrap().unwrap()
+        tenant.metadata(request).now_or_never().unwrap().unwrap()
     };
     let entry = |kind, help: &str, unit: &str| Metadata { kind, help: help.into(), unit: unit.into() };
     let (one, two) = (entry(MetricType::Counter, "one", ""), entry(MetricType::Counter, "two", "s"));
@@ -185,4 +186,8 @@ fn metadata_is_a_set_per_metric() {
     assert_eq!(ask(Some("b"), None, Some(1)), [("b".to_owned(), vec![one])]);
     assert_eq!(ask(Some("c"), None, None), []);
     assert_eq!(ask(None, Some(0), None), []);
+    head.write("t", |b| (0..1000).for_each(|i| b.metadata(&format!("m{i:04}"), MetricType::Gauge, "", "")));
+    let all = ask(None, None, None);
+    assert!(all.len() == 1002 && all.is_sorted());
+    assert_eq!(ask(None, Some(600), None), all[..600]);
 }
