@@ -110,10 +110,11 @@ impl Trimmed {
     }
 
     /// The bucket without lower bound: observations lie between 0 and its upper bound, or at that
-    /// bound if it is not positive.
+    /// bound if it is not positive. Without any bound nothing is known of them.
     fn rest_of_first(&self, bucket: &Bucket) -> Rest {
         let (x, upper) = (self.limit, bucket.upper);
         match self.keep {
+            _ if upper == f64::INFINITY => NOTHING,
             Keep::Below if upper <= 0.0 => Rest { count: bucket.count, middle: x },
             Keep::Below if x > 0.0 => Rest { count: bucket.count * (x / upper), middle: x / 2.0 },
             Keep::Above if x >= 0.0 => {

@@ -13,9 +13,10 @@ use crate::histogram::layout::compact;
 use crate::testing::MemorySource;
 use crate::value::PointValue;
 
-/// Adds the series of `load` to `source`.
+/// Adds the series of `load` to `source`. A series that is listed twice is what its last line says.
 pub fn load(load: &Load, source: &MemorySource) -> Result<(), String> {
-    for series in &load.series {
+    let last: BTreeMap<&Labels, &LoadSeries> = load.series.iter().map(|s| (&s.labels, s)).collect();
+    for series in last.values() {
         if !series.start_offsets.is_empty() {
             return Err(format!("{}: start times can not be stored yet", series.labels));
         }
@@ -28,7 +29,7 @@ pub fn load(load: &Load, source: &MemorySource) -> Result<(), String> {
             source.add(&series.labels, time, value).map_err(|e| e.to_string())?;
         }
     }
-    if load.with_nhcb { load_nhcb(load, source) } else { Ok(()) }
+    if load.with_nhcb { load_nhcb(last.values().copied(), load.step, source) } else { Ok(()) }
 }
 
 fn timed(series: &LoadSeries, step: Millis) -> impl Iterator<Item = (Millis, &Item)> {
@@ -45,9 +46,13 @@ struct Classic {
 }
 
 /// Stores classic histograms as native ones with custom buckets, under the name without suffix.
-fn load_nhcb(load: &Load, source: &MemorySource) -> Result<(), String> {
+fn load_nhcb<'a>(
+    all: impl Iterator<Item = &'a LoadSeries>,
+    step: Millis,
+    source: &MemorySource,
+) -> Result<(), String> {
     let mut histograms: BTreeMap<(Labels, Millis), Classic> = BTreeMap::new();
-    for series in &load.series {
+    for series in all {
         let name = series.labels.metric_name();
         let Some((base, part)) = name.rsplit_once('_') else { continue };
         if !matches!(part, "bucket" | "sum" | "count") {
@@ -56,7 +61,7 @@ fn load_nhcb(load: &Load, source: &MemorySource) -> Result<(), String> {
         let mut labels = series.labels.to_builder();
         labels.set(METRIC_NAME, base).remove("le");
         let labels = labels.build();
-        for (time, item) in timed(series, load.step) {
+        for (time, item) in timed(series, step) {
             let Item::Float(value) = item else { continue };
             let classic = histograms.entry((labels.clone(), time)).or_default();
             match part {

@@ -17,10 +17,12 @@
 //! | [`load`] | series to samples, classic histograms to native ones |
 //! | [`at`] | `@` on every selector of a query |
 //! | [`compare`] | results against expectations |
-//! | [`run`] | running a file |
+//! | [`run`](mod@run) | running a file |
+//! | [`execute`] | running it against the engine |
 
 pub mod at;
 pub mod compare;
+pub mod execute;
 pub mod item;
 pub mod load;
 pub mod parse;
@@ -28,7 +30,7 @@ pub mod run;
 
 use std::fmt;
 
-pub use run::run;
+pub use execute::Runner;
 
 /// What became of one script.
 #[derive(Clone, Debug, Default, PartialEq)]
