@@ -58,6 +58,11 @@ impl Pool {
         &self.threads
     }
 
+    /// The rayon pool, to be kept by someone who hands jobs over by other means.
+    pub fn shared(&self) -> Arc<rayon::ThreadPool> {
+        self.threads.clone()
+    }
+
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()

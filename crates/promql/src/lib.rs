@@ -45,6 +45,12 @@ pub mod series;
 pub mod value;
 pub mod window;
 
+/// The language's text and tree.
+pub use norn_promql_syntax as syntax;
+
 pub use cancel::Cancel;
 pub use engine::{Engine, Options, Request};
 pub use error::QueryError;
+
+#[cfg(test)]
+mod tests;

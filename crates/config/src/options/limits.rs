@@ -41,6 +41,10 @@ crate::table::options! {
         [Experimental] native_histograms_ingestion_enabled: bool = true, "limits.native_histograms_ingestion_enabled", "ingester.native-histograms-ingestion-enabled";
         /// How far behind the newest sample a sample may be; 0 for not at all.
         [Basic] out_of_order_time_window: Duration = Duration::ZERO, "limits.out_of_order_time_window", "ingester.out-of-order-time-window";
+        /// Bytes of memory one query may hold; 0 for no limit.
+        [Experimental] max_estimated_memory_consumption_per_query: u64 = 0, "limits.max_estimated_memory_consumption_per_query", "querier.max-estimated-memory-consumption-per-query";
+        /// Series one selector of a query may read; 0 for no limit.
+        [Advanced] max_fetched_series_per_query: usize = 0, "limits.max_fetched_series_per_query", "querier.max-fetched-series-per-query";
         /// Experimental PromQL functions that may be used: names separated by commas, or all.
         [Experimental] enabled_promql_experimental_functions: Vec<String> = Vec::new(), "limits.enabled_promql_experimental_functions", "query-frontend.enabled-promql-experimental-functions";
         /// Extended range selectors that may be used: smoothed, anchored.

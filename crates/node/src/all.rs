@@ -1,0 +1,307 @@
+//! `-target=all`: every role in this process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use norn_config::options::Config;
+use norn_config::{Run, render};
+use norn_contract::clock::SystemClock;
+use norn_contract::log::IngestLog;
+use norn_distributor::Distributor;
+use norn_http::axum::Router;
+use norn_http::axum::extract::{Request, State};
+use norn_http::axum::http::{HeaderMap, StatusCode};
+use norn_http::axum::middleware::{Next, from_fn_with_state};
+use norn_http::axum::response::{IntoResponse, Response};
+use norn_http::pages::{ConfigMode, Pages, Readiness};
+use norn_http::tenant::Authentication;
+use norn_http::{Listener, Routes, body, pages, router, server};
+use norn_ingester::Ingester;
+use norn_kit::metrics::{Build, Registry};
+use norn_kit::pool::Pool;
+use norn_kit::service::{Context, Manager, States};
+use norn_kit::stage::StageCpu;
+use norn_limits::TenantLimits;
+use norn_log::EmbeddedLog;
+use norn_promql::Engine;
+use tokio::sync::mpsc;
+
+use crate::self_monitor::SelfMonitor;
+use crate::{Error, REVISION, VERSION, banner, figures};
+
+/// Time for services to stop beyond what running requests may take.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// This build, for those who ask.
+const BUILD: Build = Build { version: VERSION, revision: REVISION, branch: "main" };
+
+/// What the roles share.
+struct Process {
+    registry: Registry,
+    log: Arc<EmbeddedLog>,
+    ingester: Arc<Ingester>,
+    distributor: Distributor,
+    engine: Engine,
+    authentication: Authentication,
+    /// The first reason why the process must end.
+    fatal: mpsc::UnboundedReceiver<String>,
+}
+
+/// Runs every role until a signal or a failure.
+pub async fn run(run: &Run) -> Result<(), Error> {
+    let config = &run.config;
+    let Process { registry, log, ingester, distributor, engine, authentication, fatal } = open(config)?;
+    let listener = Listener::bind(&config.server.http_listen_address, config.server.http_listen_port).await?;
+    let address = listener.local_addr()?;
+
+    let mut services = Manager::new();
+    let stopper = (log.clone(), ingester.clone());
+    services.add("ingester", move |context| ingest(context, stopper.0, stopper.1, fatal));
+    let states = Arc::new(std::sync::OnceLock::<States>::new());
+    let door = Door {
+        config,
+        registry: &registry,
+        ingester: &ingester,
+        distributor: &distributor,
+        engine,
+        authentication,
+    };
+    let (make_router, options) = (door.router(), server_options(config));
+    let metrics = server::Metrics::register(&registry, "http");
+    let shown = states.clone();
+    services.add("http", move |context| async move {
+        let router = make_router(shown.get().cloned().unwrap_or_default());
+        context.running();
+        let cut_off = norn_http::serve(listener, router, options, &metrics, context.stopped()).await;
+        if cut_off > 0 {
+            tracing::warn!(connections = cut_off, "connections were cut off at the end of the drain");
+        }
+        Ok(())
+    });
+    if config.self_monitoring.enabled {
+        let monitor = SelfMonitor {
+            appender: distributor,
+            clock: SystemClock,
+            registry,
+            tenant: Authentication::fixed(&config.general.no_auth_tenant)?.tenant(&HeaderMap::new())?,
+            instance: address.to_string(),
+            interval: config.self_monitoring.interval,
+        };
+        services.add("self-monitoring", move |context: Context| async move {
+            context.running();
+            monitor.run(context.stopped()).await;
+            Ok(())
+        });
+    }
+    // Every service was added: the list is complete before any of them runs.
+    let _ = states.set(services.states());
+    tokio::spawn(greet(run.newcomer, config.clone(), address, ingester));
+    services.run(signal(), config.server.graceful_shutdown_timeout + STOP_GRACE).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open(config: &Config) -> Result<Process, Error> {
+    let registry = Registry::for_process(BUILD);
+    let (fatal_sender, fatal) = mpsc::unbounded_channel();
+    let log = EmbeddedLog::open(log_options(config, fatal_sender.clone()), Arc::new(norn_log::disk::Disk))?;
+    let shared_log: Arc<dyn IngestLog> = log.clone();
+    let on_fatal: norn_ingester::OnFatal = Arc::new(move |why| {
+        // Nobody listens once the process is ending already.
+        let _ = fatal_sender.send(why);
+    });
+    let ingester = Ingester::start(&shared_log, &on_fatal)?;
+    figures::register(&registry, &log, &ingester);
+    // Apart, so that heavy queries never hold up writes.
+    let (write_pool, query_pool) = (Pool::new("write", 0)?, Pool::new("query", 0)?);
+    let parts = norn_distributor::Parts {
+        limits: TenantLimits::new(config.limits.clone()),
+        log: shared_log,
+        applied: Some(ingester.clone()),
+        clock: Arc::new(SystemClock),
+        pool: write_pool,
+        stages: StageCpu::register(&registry),
+        max_recv_msg_size: config.distributor.max_recv_msg_size,
+        max_inflight: config.distributor.max_inflight_push_requests,
+    };
+    let distributor = Distributor::new(parts, &registry);
+    let engine = Engine::new(engine_options(config), query_pool.shared());
+    let authentication = match config.general.multitenancy_enabled {
+        true => Authentication::by_header(),
+        false => Authentication::fixed(&config.general.no_auth_tenant)?,
+    };
+    Ok(Process { registry, log, ingester, distributor, engine, authentication, fatal })
+}
+
+fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_log::options::Options {
+    let c = &config.embedded_log;
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let mut options = norn_log::options::Options::new(Path::new(&config.general.data_dir).join("log"));
+    options.partitions = if c.partitions == 0 { cores } else { c.partitions };
+    options.segment_bytes = c.segment_size_bytes;
+    options.max_record_bytes = c.max_record_size_bytes;
+    options.max_queued_bytes = c.max_queued_bytes;
+    options.memory_bytes = c.memory_bytes;
+    options.spare_segments = c.spare_segments;
+    options.on_fatal = Some(Arc::new(move |e| {
+        // Nobody listens once the process is ending already.
+        let _ = fatal.send(format!("the ingest log failed: {e}"));
+    }));
+    options
+}
+
+fn engine_options(config: &Config) -> norn_promql::Options {
+    let (c, limits) = (&config.querier, &config.limits);
+    norn_promql::Options {
+        lookback: c.lookback_delta.as_millis() as i64,
+        max_samples: c.max_samples,
+        timeout: c.timeout,
+        default_subquery_step: c.default_evaluation_interval.as_millis() as i64,
+        syntax: norn_promql::syntax::Options {
+            experimental_functions: !limits.enabled_promql_experimental_functions.is_empty(),
+            extended_range_selectors: !limits.enabled_promql_extended_range_selectors.is_empty(),
+            fill_modifiers: false,
+        },
+        max_memory_bytes: limits.max_estimated_memory_consumption_per_query,
+        max_series: limits.max_fetched_series_per_query,
+        ..norn_promql::Options::default()
+    }
+}
+
+fn server_options(config: &Config) -> server::Options {
+    let c = &config.server;
+    server::Options {
+        max_connections: c.http_listen_conn_limit,
+        idle_timeout: c.http_server_idle_timeout,
+        write_timeout: c.http_server_write_timeout,
+        drain_timeout: c.graceful_shutdown_timeout,
+        ..server::Options::default()
+    }
+}
+
+/// The log and the heads, as one service: it fails when one of them can not go on, and stops in
+/// the order that loses nothing: no more records, then what is left is applied.
+async fn ingest(
+    context: Context,
+    log: Arc<EmbeddedLog>,
+    ingester: Arc<Ingester>,
+    mut fatal: mpsc::UnboundedReceiver<String>,
+) -> Result<(), Error> {
+    context.running();
+    tokio::select! {
+        () = context.stopped() => {}
+        Some(why) = fatal.recv() => return Err(why.into()),
+    }
+    tokio::task::spawn_blocking(move || {
+        log.close();
+        ingester.join();
+    })
+    .await?;
+    Ok(())
+}
+
+struct Door<'a> {
+    config: &'a Config,
+    registry: &'a Registry,
+    ingester: &'a Arc<Ingester>,
+    distributor: &'a Distributor,
+    engine: Engine,
+    authentication: Authentication,
+}
+
+impl Door<'_> {
+    /// Everything that answers on the port; the list of services is known last.
+    fn router(self) -> impl FnOnce(States) -> Router + Send + use<> {
+        let ingester = self.ingester.clone();
+        let readiness: Readiness = Arc::new(move || match ingester.is_caught_up() {
+            true => Ok(()),
+            false => Err(ingester.describe_progress()),
+        });
+        let gate = from_fn_with_state(readiness.clone(), require_ready);
+        let query = norn_querier::routes(norn_querier::Options {
+            sources: self.ingester.clone(),
+            engine: self.engine,
+            clock: Arc::new(SystemClock),
+            metrics: norn_querier::Metrics::register(self.registry),
+        });
+        let status = norn_querier::status_routes(BUILD);
+        let prefix = &self.config.api.prometheus_http_prefix;
+        let routes = Routes {
+            write: norn_distributor::api::routes(self.distributor.clone()).layer(gate.clone()),
+            read: also_below(prefix, query).layer(gate),
+            open: also_below(prefix, status),
+        };
+        let options = router::Options {
+            path_prefix: self.config.server.http_path_prefix.clone(),
+            authentication: self.authentication,
+            body: body::Timeouts { total: self.config.server.http_server_read_timeout, ..Default::default() },
+        };
+        let (config, registry) = (self.config.clone(), self.registry.clone());
+        move |services| {
+            let pages = Pages {
+                services,
+                readiness,
+                config: Arc::new(move |mode| config.to_yaml(config_mode(mode))),
+                registry: registry.clone(),
+                links: vec![("/api/v1/status/buildinfo", "Build of this process")],
+            };
+            let routes = Routes { open: routes.open.merge(pages::router(pages)), ..routes };
+            norn_http::assemble(routes, options, &registry)
+        }
+    }
+}
+
+/// Routes at the root and below `prefix`.
+fn also_below(prefix: &str, routes: Router) -> Router {
+    match prefix.trim_end_matches('/') {
+        "" => routes,
+        prefix => Router::new().nest(prefix, routes.clone()).merge(routes),
+    }
+}
+
+fn config_mode(mode: ConfigMode) -> render::Mode {
+    match mode {
+        ConfigMode::Effective => render::Mode::Effective,
+        ConfigMode::Diff => render::Mode::Diff,
+        ConfigMode::Defaults => render::Mode::Defaults,
+    }
+}
+
+/// Until the log is replayed answers would have gaps, so there are none.
+async fn require_ready(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+    match readiness() {
+        Ok(()) => next.run(request).await,
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready yet: {why}\n")).into_response(),
+    }
+}
+
+/// Says where everything is once it is.
+async fn greet(newcomer: bool, config: Config, address: SocketAddr, ingester: Arc<Ingester>) {
+    while !ingester.is_caught_up() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tracing::info!(%address, version = VERSION, "ready");
+    if newcomer {
+        let prefix = &config.api.prometheus_http_prefix;
+        let data_dir = Path::new(&config.general.data_dir);
+        // Not a log line: this is for the person at the terminal.
+        println!("{}", banner::text(address, prefix, data_dir, config.self_monitoring.enabled));
+    }
+}
+
+/// Resolves with SIGTERM or SIGINT.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can not be received; stop this process with SIGKILL");
+        return std::future::pending().await;
+    };
+    let name = tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    };
+    tracing::info!(signal = name, "stopping");
+}

@@ -1,0 +1,144 @@
+//! What the log and the heads count, as metrics. Read when the metrics are written.
+
+use std::fmt;
+use std::sync::Arc;
+
+use norn_ingester::Ingester;
+use norn_kit::metrics::Registry;
+use norn_kit::metrics::prometheus_client::collector::Collector;
+use norn_kit::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use norn_kit::metrics::prometheus_client::metrics::MetricType;
+use norn_kit::metrics::prometheus_client::metrics::counter::ConstCounter;
+use norn_kit::metrics::prometheus_client::metrics::gauge::ConstGauge;
+use norn_log::EmbeddedLog;
+use norn_model::tenant::Tenant;
+
+/// Registers both.
+pub fn register(registry: &Registry, log: &Arc<EmbeddedLog>, ingester: &Arc<Ingester>) {
+    registry.register_collector(LogFigures(log.clone()));
+    registry.register_collector(HeadFigures(ingester.clone()));
+}
+
+struct LogFigures(Arc<EmbeddedLog>);
+
+impl fmt::Debug for LogFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogFigures")
+    }
+}
+
+impl Collector for LogFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.stats();
+        for (name, help, value) in [
+            ("norn_log_records", "Records that became durable.", stats.records as f64),
+            ("norn_log_value_bytes", "Bytes of the records' values.", stats.value_bytes as f64),
+            (
+                "norn_log_written_bytes",
+                "Bytes written for records, headers included.",
+                stats.written_bytes as f64,
+            ),
+            ("norn_log_syncs", "Rounds of write and sync.", stats.syncs as f64),
+            ("norn_log_sync_seconds", "Time spent in rounds of write and sync.", stats.sync_seconds),
+        ] {
+            counter(&mut encoder, name, help, value)?;
+        }
+        for (name, help, value) in [
+            ("norn_log_queued_records", "Records that wait to become durable.", stats.queued_records as f64),
+            ("norn_log_queued_bytes", "Bytes that wait to become durable.", stats.queued_bytes as f64),
+            ("norn_log_segments", "Segments that are kept.", stats.segments as f64),
+            ("norn_log_segment_bytes", "Bytes in use in segments.", stats.segment_bytes as f64),
+        ] {
+            gauge(&mut encoder, name, help, value)?;
+        }
+        Ok(())
+    }
+}
+
+struct HeadFigures(Arc<Ingester>);
+
+impl fmt::Debug for HeadFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeadFigures")
+    }
+}
+
+impl Collector for HeadFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let tenants: Vec<_> = self.0.heads().flat_map(|head| head.tenants()).collect();
+        let series: u64 = tenants.iter().map(|(_, stats)| stats.series).sum();
+        gauge(&mut encoder, "cortex_ingester_memory_series", "Series in memory.", series as f64)?;
+        let users = {
+            let mut names: Vec<&Tenant> = tenants.iter().map(|(tenant, _)| tenant).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.len()
+        };
+        gauge(&mut encoder, "cortex_ingester_memory_users", "Tenants in memory.", users as f64)?;
+        let help = "Samples taken, histograms included.";
+        let mut family =
+            encoder.encode_descriptor("cortex_ingester_ingested_samples", help, None, MetricType::Counter)?;
+        for (tenant, total) in by_tenant(&tenants, |stats| stats.samples + stats.histograms) {
+            ConstCounter::new(total).encode(family.encode_family(&[("user", tenant)])?)?;
+        }
+        let help = "Series in memory of a tenant.";
+        let mut family = encoder.encode_descriptor("norn_head_series", help, None, MetricType::Gauge)?;
+        for (tenant, total) in by_tenant(&tenants, |stats| stats.series) {
+            ConstGauge::new(total as f64).encode(family.encode_family(&[("user", tenant)])?)?;
+        }
+        self.encode_memory(&mut encoder)?;
+        counter(
+            &mut encoder,
+            "norn_ingester_undecodable_records",
+            "Records of the log that were skipped because they can not be decoded.",
+            self.0.undecodable_records() as f64,
+        )
+    }
+}
+
+impl HeadFigures {
+    fn encode_memory(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let parts: Vec<_> = self.0.heads().map(|head| head.memory()).collect();
+        let sum =
+            |part: fn(&norn_ingester::MemoryStats) -> usize| parts.iter().map(part).sum::<usize>() as f64;
+        let help = "Heap of the heads by what it holds.";
+        let mut family =
+            encoder.encode_descriptor("norn_head_memory_bytes", help, None, MetricType::Gauge)?;
+        for (part, bytes) in [
+            ("labels", sum(|m| m.labels)),
+            ("identities", sum(|m| m.identities)),
+            ("tables", sum(|m| m.tables)),
+            ("postings", sum(|m| m.postings)),
+            ("rows", sum(|m| m.rows)),
+            ("open_chunks", sum(|m| m.open_chunks)),
+            ("sealed_chunks", sum(|m| m.sealed_chunks)),
+        ] {
+            ConstGauge::new(bytes).encode(family.encode_family(&[("part", part)])?)?;
+        }
+        Ok(())
+    }
+}
+
+type TenantStats = norn_ingester::TenantStats;
+
+/// A figure summed over partitions, by tenant in order.
+fn by_tenant(
+    tenants: &[(Tenant, TenantStats)],
+    figure: fn(&TenantStats) -> u64,
+) -> std::collections::BTreeMap<String, u64> {
+    let mut sums = std::collections::BTreeMap::new();
+    for (tenant, stats) in tenants {
+        *sums.entry(tenant.to_string()).or_default() += figure(stats);
+    }
+    sums
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    let metric = ConstCounter::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    let metric = ConstGauge::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
