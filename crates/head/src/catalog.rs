@@ -89,6 +89,8 @@ pub(crate) struct Catalog {
     lists: Paged<RunList>,
     identities: Identities,
     tenants: Vec<TenantIndex>,
+    /// Bytes of heap of all run lists.
+    run_bytes: usize,
     hasher: RandomState,
 }
 
@@ -239,7 +241,7 @@ impl Catalog {
     /// Adds a series that is not there yet; `None` when there is no room.
     pub(crate) fn add_series(&mut self, tenant: TenantNo, identity: &[u8]) -> Option<SeriesRef> {
         let series = self.identities.insert(identity)?;
-        self.tenants.get_mut(tenant as usize)?.series.push(series);
+        self.run_bytes += grow(&mut self.tenants.get_mut(tenant as usize)?.series, series);
         for pair in identity::pairs(identity) {
             self.post(pair, series);
         }
@@ -252,8 +254,7 @@ impl Catalog {
             Postings::None => pair.postings = Postings::One(series),
             Postings::One(first) => {
                 let mut list = RunList::default();
-                list.push(first);
-                list.push(series);
+                self.run_bytes += grow(&mut list, first) + grow(&mut list, series);
                 // There are fewer lists than pairs, so there is an index left.
                 if let Some(at) = self.lists.push(list) {
                     pair.postings = Postings::List(at);
@@ -261,7 +262,7 @@ impl Catalog {
             }
             Postings::List(at) => {
                 if let Some(list) = self.lists.get_mut(at) {
-                    list.push(series);
+                    self.run_bytes += grow(list, series);
                 }
             }
         }
@@ -270,18 +271,22 @@ impl Catalog {
     /// Bytes of heap by part.
     pub(crate) fn size_bytes(&self) -> CatalogBytes {
         let (identities, table) = self.identities.size_bytes();
-        let lists: usize = self.lists.iter().map(RunList::size_bytes).sum();
-        let tenants: usize = self.tenants.iter().map(|t| t.series.size_bytes()).sum();
         CatalogBytes {
             texts: self.texts.size_bytes() + self.names.size_bytes() + self.pairs.size_bytes(),
             identities,
             tables: table + self.pair_table.size_bytes() + self.name_table.size_bytes(),
-            postings: lists
+            postings: self.run_bytes
                 + self.lists.size_bytes()
-                + tenants
                 + self.tenants.capacity() * size_of::<TenantIndex>(),
         }
     }
+}
+
+/// Adds a series to a list; gives the bytes of heap that took.
+fn grow(list: &mut RunList, series: SeriesRef) -> usize {
+    let before = list.size_bytes();
+    list.push(series);
+    list.size_bytes() - before
 }
 
 #[cfg(test)]

@@ -44,11 +44,6 @@ impl<T> Paged<T> {
         self.pages.get_mut((index >> SHIFT) as usize)?.get_mut(index as usize & (PAGE - 1))
     }
 
-    /// All entries in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flatten()
-    }
-
     /// Bytes of heap, what entries own not included.
     pub(crate) fn size_bytes(&self) -> usize {
         let entries: usize = self.pages.iter().map(|p| p.capacity() * size_of::<T>()).sum();
@@ -72,6 +67,6 @@ mod tests {
         if let Some(entry) = list.get_mut(1024) {
             *entry = 1;
         }
-        assert_eq!(list.iter().nth(1024), Some(&1));
+        assert_eq!(list.get(1024), Some(&1));
     }
 }

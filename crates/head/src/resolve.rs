@@ -20,6 +20,9 @@ const ABSENT: PairId = u32::MAX - 2;
 /// Most labels of a series.
 pub(crate) const MAX_LABELS: usize = 4096;
 
+/// Room that stays after a record with more symbols.
+const KEEP_SYMBOLS: usize = 1 << 16;
+
 /// Labels that name no series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LabelFault {
@@ -66,8 +69,12 @@ impl Resolver {
     /// Forgets the last record and makes room for one with `symbols` symbols.
     pub(crate) fn start(&mut self, symbols: usize) {
         self.texts.clear();
-        self.texts.resize(symbols, UNSEEN);
         self.pairs.clear();
+        if symbols <= KEEP_SYMBOLS {
+            self.texts.shrink_to(KEEP_SYMBOLS);
+            self.pairs.shrink_to(KEEP_SYMBOLS);
+        }
+        self.texts.resize(symbols, UNSEEN);
         self.pairs.resize(symbols, CachedPair { name: UNSEEN, pair: UNKNOWN });
     }
 

@@ -8,8 +8,7 @@
 //! | a page | while consecutive samples stay in it | for one series, or the ranges of one page |
 //! | a slab of `arena` | to add a sealed chunk | for one chunk |
 //!
-//! A reader holds one of them at a time, but for a slab's, which is inside of nothing. The writer
-//! alone nests them, so there is no cycle.
+//! A reader holds one of them at a time. The writer alone nests them, so there is no cycle.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
