@@ -1,6 +1,6 @@
 //! Bit streams, most significant bit first.
 //!
-//! A writer hands out whole 8-byte words and keeps the unfinished one in a [`Tail`] of its own, so
+//! A writer hands out whole 8-byte words and keeps the unfinished one to itself, so
 //! finished words never change and may live in any [`WordSink`]: a vector, or cells of a slab.
 //!
 //! [`Reader`] does not fail while it reads: beyond the end it gives zero bits and remembers. A

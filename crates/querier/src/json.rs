@@ -97,7 +97,7 @@ fn integer(out: &mut Vec<u8>, mut n: u64) {
 /// A sample's value as a text: shortest decimal, with an exponent where it is very large or small.
 pub(crate) fn float(out: &mut Vec<u8>, v: f64) {
     let size = v.abs();
-    if size != 0.0 && (size < 1e-6 || size >= 1e21) && v.is_finite() {
+    if size != 0.0 && !(1e-6..1e21).contains(&size) && v.is_finite() {
         out.push(b'"');
         exponent(out, v);
         out.push(b'"');
@@ -260,7 +260,7 @@ mod tests {
             r#""a\u003cb\u003e\u0026\"\\\n\u0001\u2028é""#
         );
         let set = Labels::from_pairs([("a<", "\u{2028}\t>")]);
-        assert_eq!(written(|o, l| labels(o, l), &set), "{\"a<\":\"\u{2028}\\t>\"}");
+        assert_eq!(written(labels, &set), "{\"a<\":\"\u{2028}\\t>\"}");
         assert_eq!(
             written(|o, v| value(o, &v), serde_json::json!({"b": [1, null, "<"], "a": 0.5})),
             r#"{"a":0.5,"b":[1,null,"\u003c"]}"#

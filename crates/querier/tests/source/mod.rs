@@ -1,4 +1,5 @@
 //! Series in memory, and a router over them.
+#![allow(dead_code)] // Each test binary uses a part.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use norn_codec::histogram::{Integers, OpenChunk};
 use norn_codec::xor::XorState;
 use norn_contract::source::*;
 use norn_http::axum::{Extension, Router};
+use norn_kit::metrics::Registry;
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::{Histogram, Span};
@@ -24,7 +26,7 @@ pub struct Memory(Arc<Vec<(Labels, ChunkBuf)>>);
 
 impl Memory {
     /// The series of `testdata/series.jsonl`.
-    fn load() -> Self {
+    pub fn load() -> Self {
         let text = include_str!("../../testdata/series.jsonl");
         let mut series: Vec<_> = text.lines().map(|l| parse(&serde_json::from_str(l).unwrap())).collect();
         series.sort_by(|a, b| a.0.cmp(&b.0));
@@ -110,12 +112,10 @@ impl SeriesData for Found {
     }
 }
 
-/// Gives [`Memory`] to one tenant and nothing to the others.
-struct OneTenant(Memory);
-
-impl TenantSources for OneTenant {
+/// All series belong to one tenant.
+impl TenantSources for Memory {
     fn tenant(&self, tenant: &Tenant) -> Arc<dyn SeriesSource> {
-        Arc::new(if tenant.as_str() == "team" { self.0.clone() } else { Memory::default() })
+        Arc::new(if tenant.as_str() == "team" { self.clone() } else { Self::default() })
     }
 }
 
@@ -180,17 +180,21 @@ fn histogram(v: &Value) -> (Millis, Histogram) {
     (v["t"].as_i64().unwrap(), h)
 }
 
-/// The API over the series of `testdata`, as `tenant` sees them.
-pub fn router_of(tenant: &str) -> Router {
+/// The API over `sources` for `tenant`, with its figures in `registry`.
+pub fn router_with(sources: impl TenantSources + 'static, tenant: &str, registry: &Registry) -> Router {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let registry = norn_kit::metrics::Registry::new();
     let options = norn_querier::Options {
-        sources: Arc::new(OneTenant(Memory::load())),
+        sources: Arc::new(sources),
         engine: Engine::new(norn_promql::Options::default(), Arc::new(pool)),
         clock: Arc::new(norn_contract::clock::SystemClock),
-        metrics: norn_querier::Metrics::register(&registry),
+        metrics: norn_querier::Metrics::register(registry),
     };
     norn_querier::routes(options).layer(Extension(Tenant::admit(tenant).unwrap()))
+}
+
+/// The API over the series of `testdata` as `tenant` sees it: they belong to `team`.
+pub fn router_of(tenant: &str) -> Router {
+    router_with(Memory::load(), tenant, &Registry::new())
 }
 
 /// The API as the tenant with series sees it.
