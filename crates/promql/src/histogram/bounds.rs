@@ -68,7 +68,7 @@ const FRACTIONS: [u64; 256] = [
 /// Where bucket `index` of an exponential schema ends; the last finite bound is `f64::MAX`.
 pub fn exponential(schema: i32, index: i32) -> f64 {
     let (fraction, exponent) = if schema < 0 {
-        (0.5, (i64::from(index) << (-schema).min(31)) + 1)
+        (0.5, (i64::from(index) << schema.saturating_neg().min(31)) + 1)
     } else {
         let schema = schema.min(8);
         let part = (index & ((1 << schema) - 1)) << (8 - schema);

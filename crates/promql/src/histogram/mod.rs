@@ -25,6 +25,8 @@ pub mod classic;
 pub mod compare;
 pub mod layout;
 pub mod native;
+#[cfg(test)]
+mod properties;
 pub mod text;
 pub mod trim;
 mod zero;
