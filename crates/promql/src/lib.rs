@@ -42,6 +42,7 @@ pub mod script;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod series;
+mod stack;
 pub mod value;
 pub mod window;
 

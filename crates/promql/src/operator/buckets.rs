@@ -57,7 +57,7 @@ impl Sets {
             sets.bucket.push((numbering.number(s.labels.filter(|n| n != BUCKET_LABEL)), bound));
             sets.native.push(numbering.number(s.labels.clone()));
         }
-        sets.members = vec![Vec::new(); numbering.len()];
+        sets.members = vec![Vec::new(); numbering.count()];
         for (row, (set, bound)) in sets.bucket.iter().enumerate() {
             let has_floats = rows.block.row(row).live.iter().any(|w| *w != 0);
             if bound.is_some() && has_floats {

@@ -23,10 +23,10 @@ pub fn equal_labels<'q>(table: Table<'q>, grid: Grid, q: &Query) -> Result<Table
 pub fn always<'q>(table: Table<'q>, grid: Grid, q: &Query) -> Result<Table<'q>, QueryError> {
     let mut numbering = Numbering::default();
     let numbers: Vec<u32> = table.series.iter().map(|s| numbering.number(s.labels.clone())).collect();
-    if numbering.len() == table.series.len() {
+    if numbering.count() == table.series.len() {
         return Ok(table);
     }
-    let mut members: Vec<Vec<u32>> = vec![Vec::new(); numbering.len()];
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); numbering.count()];
     for (row, number) in numbers.iter().enumerate() {
         members[*number as usize].push(row as u32);
     }
@@ -44,10 +44,10 @@ pub fn refuse_equal_labels<'q>(table: Table<'q>, q: &Query) -> Result<Table<'q>,
     }
     let mut numbering = Numbering::default();
     let numbers: Vec<u32> = table.series.iter().map(|s| numbering.number(s.labels.clone())).collect();
-    if numbering.len() == table.series.len() {
+    if numbering.count() == table.series.len() {
         return Ok(table);
     }
-    let mut filled = vec![false; numbering.len()];
+    let mut filled = vec![false; numbering.count()];
     table.for_each(q, |i, row| {
         if !row.is_empty() && std::mem::replace(&mut filled[numbers[i] as usize], true) {
             return Err(same_labelset());

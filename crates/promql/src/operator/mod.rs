@@ -37,6 +37,7 @@ use crate::ledger::Charge;
 use crate::plan::VectorPlan;
 use crate::query::Query;
 use crate::series::Series;
+use crate::stack;
 
 pub mod absent;
 pub mod aggregate;
@@ -106,7 +107,7 @@ impl<'q> Table<'q> {
 
     /// Writes `rows` to `out`.
     pub fn fill(&self, q: &Query, rows: Range<usize>, out: &mut Block) -> Result<(), QueryError> {
-        self.rows.fill(q, rows, out)
+        stack::ensure(|| self.rows.fill(q, rows, out))
     }
 
     /// Hands every row to `sink`, in order. Batches of rows are computed on all threads.
@@ -179,7 +180,7 @@ impl Rows for Stored {
 
 /// Opens `plan` over `grid`.
 pub fn open<'q>(plan: &'q VectorPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
-    match plan {
+    stack::ensure(|| match plan {
         VectorPlan::Select(plan) => select::open(plan, grid, q),
         VectorPlan::Window(plan) => window::open(plan, grid, q),
         VectorPlan::AbsentWindow(range, labels) => absent::open_window(range, labels, grid, q),
@@ -196,7 +197,7 @@ pub fn open<'q>(plan: &'q VectorPlan, grid: Grid, q: &'q Query) -> Result<Table<
         VectorPlan::FromScalar(scalar) => scalar::open_vector(scalar, grid, q),
         VectorPlan::Info(plan) => info::open(plan, grid, q),
         VectorPlan::Invariant(input) => open_invariant(input, grid, q),
-    }
+    })
 }
 
 /// Evaluates `input` at the first step and repeats the result.

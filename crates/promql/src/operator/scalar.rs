@@ -13,6 +13,7 @@ use crate::operator::{Rows, Table, element, open};
 use crate::plan::{ScalarPlan, VectorPlan};
 use crate::query::Query;
 use crate::series::Series;
+use crate::stack;
 
 /// A float for each step.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +61,7 @@ pub fn evaluate(plan: &ScalarPlan, grid: Grid, q: &Query) -> Result<Scalar, Quer
     let both = |a: &ScalarPlan, b: &ScalarPlan, f: &dyn Fn(f64, f64) -> f64| {
         Ok(evaluate(a, grid, q)?.zip(evaluate(b, grid, q)?, grid.steps, f))
     };
-    match plan {
+    stack::ensure(|| match plan {
         ScalarPlan::Number(v) => Ok(Scalar::Constant(*v)),
         ScalarPlan::Time => Ok(Scalar::Steps(grid.times().map(|t| t as f64 / 1000.0).collect())),
         ScalarPlan::Of(vector) => of_vector(vector, grid, q),
@@ -72,7 +73,7 @@ pub fn evaluate(plan: &ScalarPlan, grid: Grid, q: &Query) -> Result<Scalar, Quer
             let once = evaluate(inner, Grid::instant(grid.start), q)?;
             Ok(Scalar::Constant(once.at(0)))
         }
-    }
+    })
 }
 
 /// Evaluates all of `plans`.

@@ -29,7 +29,7 @@ pub fn open<'q>(
     let mut number =
         |t: &Table<'_>| t.series.iter().map(|s| signatures.number(key.of(&s.labels))).collect::<Vec<_>>();
     let (left, right) = (number(&lhs), number(&rhs));
-    let count = signatures.len();
+    let count = signatures.count();
     let table = if op == BinaryOp::Or {
         open_or(lhs, rhs, left, right, count, grid, q)?
     } else {

@@ -16,6 +16,7 @@ use crate::plan::{
     AggregatePlan, Extension, JoinPlan, Plan, RangePlan, RangeSource, Root, ScalarOpPlan, ScalarPlan,
     SelectPlan, Selector, VectorPlan, Yield,
 };
+use crate::stack;
 
 /// What a plan depends on besides the expression.
 #[derive(Clone, Copy, Debug)]
@@ -139,18 +140,18 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn vector(&mut self, expr: &Expr) -> Result<Built<VectorPlan>, QueryError> {
-        match expr.unwrap_parens() {
+        stack::ensure(|| match expr.unwrap_parens() {
             Expr::Vector(v) => self.select(v, Yield::Value),
             Expr::Call(call) => self.call(call),
             Expr::Aggregate(a) => self.aggregate(a),
             Expr::Binary(binary) => self.binary(binary),
             Expr::Unary(u) => self.unary(u),
             other => Err(unexpected(other, ValueType::Vector)),
-        }
+        })
     }
 
     pub(super) fn scalar(&mut self, expr: &Expr) -> Result<Built<ScalarPlan>, QueryError> {
-        match expr.unwrap_parens() {
+        stack::ensure(|| match expr.unwrap_parens() {
             Expr::Number(n) => Ok(Built::new(ScalarPlan::Number(n.value), true)),
             Expr::Call(call) => self.scalar_call(call),
             Expr::Binary(binary) => {
@@ -165,15 +166,15 @@ impl Builder {
                 })
             }
             other => Err(unexpected(other, ValueType::Scalar)),
-        }
+        })
     }
 
     pub(super) fn range(&mut self, expr: &Expr) -> Result<Built<RangePlan>, QueryError> {
-        match expr.unwrap_parens() {
+        stack::ensure(|| match expr.unwrap_parens() {
             Expr::Matrix(m) => self.matrix(m),
             Expr::Subquery(s) => self.subquery(s),
             other => Err(unexpected(other, ValueType::Matrix)),
-        }
+        })
     }
 
     pub(super) fn select(

@@ -34,7 +34,7 @@ pub fn open<'q>(plan: &'q JoinPlan, grid: Grid, q: &'q Query) -> Result<Table<'q
         |t: &Table<'_>| t.series.iter().map(|s| signatures.number(key.of(&s.labels))).collect::<Vec<_>>();
     let sides = Sides { many_signatures: number(&many), one_signatures: number(&one), many, one };
     let rule = LabelRule { plan, names: &names, delayed: q.features.delayed_name_removal };
-    let table = match direct::pairs(plan, &rule, &sides, signatures.len()) {
+    let table = match direct::pairs(plan, &rule, &sides, signatures.count()) {
         Some(pairs) => direct::open(plan, pairs, sides, grid, q)?,
         None => general::evaluate(plan, &rule, sides, &signatures, grid, q)?,
     };
