@@ -354,9 +354,10 @@ fn check_lengths(spans: &[Span], buckets: usize) -> Result<(), InvalidHistogram>
 
 /// Sum of the counts that deltas make; none may be negative.
 fn sum_deltas(deltas: &[i64]) -> Result<u128, InvalidHistogram> {
-    let (mut count, mut sum) = (0i128, 0u128);
+    let (mut count, mut sum) = (0i64, 0u128);
     for delta in deltas {
-        count += i128::from(*delta);
+        // As everywhere counts are added up: what does not fit turns negative and is refused.
+        count = count.wrapping_add(*delta);
         sum += u128::try_from(count)
             .map_err(|_| InvalidHistogram::NegativeBucketCount { count: count as f64 })?;
     }
@@ -434,7 +435,7 @@ mod tests {
         assert_eq!(refused(|h| h.custom_values = vec![1.0]), "native-histogram-custom-buckets-invalid");
         assert_eq!(
             refused(|h| h.positive_buckets = vec![i64::MAX, i64::MAX, i64::MAX]),
-            "native-histogram-count-mismatch"
+            "native-histogram-negative-bucket-count"
         );
     }
 
