@@ -41,8 +41,8 @@ fn same(expr: &Expr, printed: &str) {
 }
 
 /// What printing as Prometheus does may change: matchers come in the order of their texts, the
-/// sign of `+Inf` is read as an operator in front of a power, and a plus in front of a duration
-/// is left out.
+/// sign of `+Inf` is read as an operator in front of a power, a plus in front of a duration is left
+/// out, and so is the minus of `-0s`.
 fn normal(mut value: Value) -> Value {
     match &mut value {
         Value::Object(object) => {
@@ -52,6 +52,9 @@ fn normal(mut value: Value) -> Value {
             }
             if is("op", "+") && is("type", "durationExpr") && object["lhs"].is_null() {
                 return normal(object["rhs"].take());
+            }
+            if is("val", "-0") {
+                object.insert("val".into(), "0".into());
             }
             for (name, value) in object.iter_mut() {
                 *value = normal(value.take());
