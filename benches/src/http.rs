@@ -54,8 +54,12 @@ impl Client {
         )?;
         let stream = self.stream.get_mut();
         stream.write_all(&self.head)?;
-        stream.write_all(body)?;
-        self.response()
+        // A server may refuse a body before it has come: its answer says more than our error.
+        let sent = stream.write_all(body);
+        match self.response() {
+            Ok(response) => Ok(response),
+            Err(e) => sent.map_err(Into::into).and(Err(e)),
+        }
     }
 
     fn response(&mut self) -> Result<Response> {

@@ -44,7 +44,7 @@ fn deep_and_gigantic_queries_are_refused() -> Result<()> {
 fn parameters_are_checked_as_prometheus_does() -> Result<()> {
     let norn = Norn::start(&["-self-monitoring.enabled=false"])?;
     for (endpoint, params, has) in [
-        ("query", "query=up%20+", "parse error"),
+        ("query", "query=up%20%2B", "parse error"),
         ("query", "query=foo(1)", "unknown function with name"),
         ("query_range", "query=1&start=0&end=100000&step=1", "exceeded maximum resolution of 11,000 points"),
         ("query_range", "query=1&start=10&end=0&step=1", "end timestamp must not be before start time"),
