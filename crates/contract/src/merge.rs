@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use norn_model::labels::Labels;
-use norn_model::metadata::Metadata;
 
 use crate::source::{
-    ChunkBuf, Coverage, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData, SeriesSource,
-    SourceError,
+    ChunkBuf, Coverage, LabelsRequest, MetadataRequest, MetricMetadata, SelectRequest, Selection, SeriesData,
+    SeriesSource, SourceError,
 };
 
 /// The union of several sources. Fails when one of them does.
@@ -67,10 +66,7 @@ impl SeriesSource for Merged {
         .boxed()
     }
 
-    fn metadata(
-        &self,
-        request: MetadataRequest,
-    ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+    fn metadata(&self, request: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>> {
         async move {
             let lists = try_join_all(self.sources.iter().map(|s| s.metadata(request.clone()))).await?;
             Ok(merge_metadata(lists, &request))
@@ -138,13 +134,10 @@ fn merge_texts(lists: Vec<Vec<String>>, limit: usize) -> Vec<String> {
     all
 }
 
-fn merge_metadata(
-    lists: Vec<Vec<(String, Vec<Metadata>)>>,
-    request: &MetadataRequest,
-) -> Vec<(String, Vec<Metadata>)> {
-    let mut all: Vec<(String, Vec<Metadata>)> = lists.into_iter().flatten().collect();
+fn merge_metadata(lists: Vec<Vec<MetricMetadata>>, request: &MetadataRequest) -> Vec<MetricMetadata> {
+    let mut all: Vec<MetricMetadata> = lists.into_iter().flatten().collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut merged: Vec<(String, Vec<Metadata>)> = Vec::with_capacity(all.len());
+    let mut merged: Vec<MetricMetadata> = Vec::with_capacity(all.len());
     for (name, entries) in all {
         match merged.last_mut() {
             Some((last, known)) if *last == name => {
@@ -167,6 +160,7 @@ fn merge_metadata(
 #[cfg(test)]
 mod tests {
     use norn_model::chunk::ChunkEncoding;
+    use norn_model::metadata::Metadata;
 
     use super::*;
 

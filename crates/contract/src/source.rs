@@ -142,6 +142,9 @@ pub struct MetadataRequest {
     pub limit_per_metric: Option<usize>,
 }
 
+/// A metric's name and what was said of it.
+pub type MetricMetadata = (String, Vec<Metadata>);
+
 /// Why a source could not answer in full.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SourceError {
@@ -177,11 +180,8 @@ pub trait SeriesSource: Send + Sync {
         request: LabelsRequest,
     ) -> BoxFuture<'_, Result<Vec<String>, SourceError>>;
 
-    /// Metadata by metric name, sorted by name.
-    fn metadata(
-        &self,
-        request: MetadataRequest,
-    ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>>;
+    /// Metadata of metrics, sorted by name.
+    fn metadata(&self, request: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>>;
 }
 
 /// Gives handles narrowed to one tenant.
