@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use norn_model::histogram::FloatHistogram;
 
+use crate::histogram::text::size_samples;
+
 /// A histogram shared between cells; copied on write.
 pub type Histogram = Arc<FloatHistogram>;
 
@@ -162,7 +164,22 @@ impl<'a> Row<'a> {
 
     /// Number of cells that hold something.
     pub fn count(&self) -> usize {
-        self.live.iter().map(|w| w.count_ones() as usize).sum::<usize>() + self.histograms.len()
+        self.floats() + self.histograms.len()
+    }
+
+    /// What its cells weigh in the limit of samples held.
+    pub fn weight(&self) -> u64 {
+        let histograms: usize = self.histograms.iter().map(|(_, h)| size_samples(h)).sum();
+        (self.floats() + histograms) as u64
+    }
+
+    /// Bytes of its histograms, each counted as if nobody shared it.
+    pub fn histogram_bytes(&self) -> usize {
+        self.histograms.iter().map(|(_, h)| size_samples(h) * 16).sum()
+    }
+
+    fn floats(&self) -> usize {
+        self.live.iter().map(|w| w.count_ones() as usize).sum()
     }
 }
 

@@ -238,6 +238,8 @@ impl Job {
             parts.max_samples,
         );
         q.check()?;
+        let labels = q.selections.iter().flat_map(|s| &s.labels);
+        let _labels = q.ledger.charge(labels.map(|l| size_of_val(l) + l.size_bytes()).sum())?;
         let mut value = result::evaluate(&self.plan, &q)?;
         if truncate(&mut value, self.limit) {
             q.notes.add(NoteKind::Truncated, 0, "");

@@ -28,6 +28,15 @@ impl Series {
         Self { labels, drop_name: false }
     }
 
+    /// As [`Series::drop_metadata`], but what goes now is the name alone.
+    pub fn drop_name(&mut self, features: &Features) {
+        if features.delayed_name_removal {
+            self.drop_name = true;
+        } else {
+            self.labels = self.labels.filter(|n| n != METRIC_NAME);
+        }
+    }
+
     /// The series at the end of the query.
     pub fn finished(&self) -> Self {
         let labels = if self.drop_name { without_metadata(&self.labels) } else { self.labels.clone() };

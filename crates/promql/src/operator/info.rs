@@ -1,6 +1,6 @@
 //! `info`: adds labels of info series, matched by `instance` and `job` at each step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use norn_model::labels::{Labels, METRIC_NAME};
 use norn_model::matcher::Matcher;
@@ -20,7 +20,7 @@ pub fn open<'q>(plan: &'q InfoPlan, grid: Grid, q: &'q Query) -> Result<Table<'q
     let rows = base.collect(q)?;
     let identity = ["instance".to_owned(), "job".to_owned()];
     let key = Key { names: &identity, without: false };
-    let infos = Infos::read(plan, grid, q, &key)?;
+    let infos = Infos::read(plan, grid, q, &key, &base.series)?;
     let mut walk = Walk { plan, infos: &infos, key: &key, output: Output::new(grid) };
     for k in 0..grid.steps {
         q.check()?;
@@ -36,6 +36,8 @@ pub fn open<'q>(plan: &'q InfoPlan, grid: Grid, q: &'q Query) -> Result<Table<'q
 /// All info series with the time of their newest sample at each step.
 struct Infos {
     labels: Vec<Labels>,
+    /// Whether the base vector has their instance and job.
+    asked: Vec<bool>,
     /// Number of instance and job.
     identity: Vec<u32>,
     numbering: Numbering,
@@ -44,7 +46,13 @@ struct Infos {
 }
 
 impl Infos {
-    fn read(plan: &InfoPlan, grid: Grid, q: &Query, key: &Key<'_>) -> Result<Self, QueryError> {
+    fn read(
+        plan: &InfoPlan,
+        grid: Grid,
+        q: &Query,
+        key: &Key<'_>,
+        base: &[Series],
+    ) -> Result<Self, QueryError> {
         let select = |yields| SelectPlan {
             selector: plan.selector,
             map: plan.map,
@@ -54,9 +62,10 @@ impl Infos {
             statistics: false,
         };
         let labels = selection(q, plan.selector)?.labels.clone();
+        let asked: HashSet<Labels> = base.iter().map(|s| key.of(&s.labels)).collect();
         let (value, time) = (select(Yield::Value), select(Yield::Timestamp));
         super::select::open(&value, grid, q)?.for_each(q, |i, row| {
-            if row.histograms.is_empty() {
+            if row.histograms.is_empty() || !asked.contains(&key.of(&labels[i])) {
                 return Ok(());
             }
             Err(QueryError::execution(format!(
@@ -65,16 +74,17 @@ impl Infos {
             )))
         })?;
         let times = super::select::open(&time, grid, q)?.collect(q)?;
+        let asked = labels.iter().map(|l| asked.contains(&key.of(l))).collect();
         let mut numbering = Numbering::default();
         let identity = labels.iter().map(|l| numbering.number(key.of(l))).collect();
-        Ok(Self { labels, identity, numbering, times })
+        Ok(Self { labels, asked, identity, numbering, times })
     }
 
     /// By identity, the newest series of each info metric at step `k`.
     fn newest(&self, k: usize) -> Result<HashMap<u32, Vec<u32>>, QueryError> {
         let mut chosen: BTreeMap<(u32, &str), (f64, u32)> = BTreeMap::new();
         for (i, labels) in self.labels.iter().enumerate() {
-            let Some(time) = self.times.block.row(i).float(k) else { continue };
+            let Some(time) = self.times.block.row(i).float(k).filter(|_| self.asked[i]) else { continue };
             let slot = (self.identity[i], labels.metric_name());
             match chosen.get(&slot) {
                 Some((other, existing)) if *other == time => {
@@ -121,11 +131,9 @@ impl Walk<'_> {
         let identity = self.infos.numbering.find(&self.key.of(&series.labels));
         let found = identity.and_then(|i| newest.get(&i)).map_or(&[][..], Vec::as_slice);
         let added = self.added(series, found)?;
-        if found.is_empty() || (added.is_empty() && !self.plan.label_matchers.is_empty()) {
-            // Without info series only conditions that the absence fulfils let the element pass.
-            if !self.plan.label_matchers.iter().all(Matcher::matches_empty) {
-                return Ok(());
-            }
+        // Where nothing is added, only conditions that an absent label fulfils let the element pass.
+        if added.is_empty() && !self.plan.label_matchers.iter().all(Matcher::matches_empty) {
+            return Ok(());
         }
         let mut builder = series.labels.to_builder();
         added.iter().for_each(|(n, v)| {

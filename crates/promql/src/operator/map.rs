@@ -101,7 +101,10 @@ pub fn open<'q>(
     let input = super::open(input, grid, q)?;
     let mut series = input.series.clone();
     for s in &mut series {
-        s.drop_metadata(&q.features);
+        match func {
+            MapFn::Histogram(_) => s.drop_name(&q.features),
+            _ => s.drop_metadata(&q.features),
+        }
     }
     let table = Table::new(q, &grid, series, Map { func, args, grid, input })?;
     merge::equal_labels(table, grid, q)

@@ -150,7 +150,7 @@ impl<'q> Table<'q> {
         let mut charge = q.ledger.charge(0)?;
         let row_bytes = self.steps * 8 + self.steps.div_ceil(64) * 8 + 24;
         self.for_each(q, |_, row| {
-            charge.grow(row_bytes + size_of_val(row.histograms))?;
+            charge.grow(row_bytes + size_of_val(row.histograms) + row.histogram_bytes())?;
             block.push(row);
             Ok(())
         })?;

@@ -56,12 +56,12 @@ impl Rows for Select<'_> {
                 } else {
                     newest(self.plan, &self.grid, &scratch.samples, &mut row);
                 }
-                cells += row.as_row().count();
+                cells += row.as_row().weight();
             }
             Ok::<_, QueryError>(())
         })?;
-        q.count_samples(cells as u64);
-        q.hold(cells as u64)
+        q.count_samples(cells);
+        q.hold(cells)
     }
 }
 

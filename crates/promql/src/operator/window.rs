@@ -44,7 +44,7 @@ struct Window<'q> {
 impl Rows for Window<'_> {
     fn fill(&self, q: &Query, rows: Range<usize>, out: &mut Block) -> Result<(), QueryError> {
         out.reset(rows.len(), self.grid.steps);
-        let mut cells = 0;
+        let (mut cells, mut presented) = (0, 0);
         q.with_scratch(|scratch| {
             for (to, index) in rows.enumerate() {
                 self.input.read(q, index, scratch)?;
@@ -62,11 +62,15 @@ impl Rows for Window<'_> {
                 let mut row = out.row_mut(to);
                 let Scratch { samples, values, .. } = scratch;
                 self.plan.func.evaluate(&frame, samples, values, &mut row)?;
-                cells += row.as_row().count();
+                // Also after a function that was stopped between its steps.
+                q.check()?;
+                presented += frame.presented(samples);
+                cells += row.as_row().weight();
             }
             Ok::<_, QueryError>(())
         })?;
-        q.hold(cells as u64)
+        q.count_samples(presented);
+        q.hold(cells)
     }
 }
 
@@ -151,7 +155,6 @@ impl<'q> Ranges<'q> {
                 from_row(&scratch.block.row(0), grid, &mut scratch.samples);
             }
         }
-        q.count_samples(scratch.samples.len() as u64);
         Ok(())
     }
 }

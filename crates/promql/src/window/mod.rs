@@ -25,6 +25,7 @@ use crate::block::{Histogram, RowMut};
 use crate::decode::Samples;
 use crate::error::QueryError;
 use crate::grid::{Grid, TimeMap};
+use crate::histogram::text::size_samples;
 use crate::operator::scalar::Scalar;
 use crate::plan::{Extension, Position};
 use crate::query::Query;
@@ -38,6 +39,9 @@ pub mod over_time;
 pub mod rate;
 pub mod regression;
 pub mod smooth;
+
+/// Samples that are presented to a function between two looks at whether the query should stop.
+const CHECK_SAMPLES: usize = 1 << 20;
 
 /// A function over a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,17 +233,26 @@ impl Frame<'_> {
         whole as f64 + (rest * 1_000_000) as f64 / 1e9
     }
 
-    /// The windows that hold a sample, in step order.
-    pub fn windows<'s>(&self, samples: &'s Samples) -> Windows<'s> {
-        Windows {
-            samples,
-            grid: self.grid,
-            map: self.map,
-            range: self.range,
-            k: 0,
-            floats: 0..0,
-            histograms: 0..0,
-        }
+    /// The windows that hold a sample, in step order. They end early when the query should stop.
+    pub fn windows<'s>(&self, samples: &'s Samples) -> impl Iterator<Item = Window<'s>> + use<'s, '_> {
+        let mut presented = 0;
+        Windows::new(samples, self.grid, self.map, self.range).take_while(move |window| {
+            presented += window.floats.len() + window.histograms.len();
+            if presented < CHECK_SAMPLES {
+                return true;
+            }
+            presented = 0;
+            self.q.check().is_ok()
+        })
+    }
+
+    /// Samples in all windows, as the reference counts them.
+    pub fn presented(&self, samples: &Samples) -> u64 {
+        let weight = |w: Window<'_>| {
+            let histograms: usize = w.histograms().iter().map(|h| size_samples(h)).sum();
+            (w.floats.len() + histograms) as u64
+        };
+        Windows::new(samples, self.grid, self.map, self.range).map(weight).sum()
     }
 }
 
@@ -281,8 +294,8 @@ impl<'s> Window<'s> {
     }
 }
 
-/// Iterator of [`Frame::windows`].
-pub struct Windows<'s> {
+/// Iterator over the windows of a series.
+struct Windows<'s> {
     samples: &'s Samples,
     grid: Grid,
     map: TimeMap,
@@ -290,6 +303,12 @@ pub struct Windows<'s> {
     k: usize,
     floats: Range<usize>,
     histograms: Range<usize>,
+}
+
+impl<'s> Windows<'s> {
+    fn new(samples: &'s Samples, grid: Grid, map: TimeMap, range: Millis) -> Self {
+        Self { samples, grid, map, range, k: 0, floats: 0..0, histograms: 0..0 }
+    }
 }
 
 impl<'s> Iterator for Windows<'s> {
@@ -329,15 +348,7 @@ mod tests {
     #[test]
     fn windows_are_open_to_the_left() {
         let samples = Samples { times: vec![0, 10, 20, 30], values: vec![0.0; 4], ..Samples::default() };
-        let windows = Windows {
-            samples: &samples,
-            grid: Grid::range(20, 60, 20),
-            map: TimeMap::default(),
-            range: 20,
-            k: 0,
-            floats: 0..0,
-            histograms: 0..0,
-        };
+        let windows = Windows::new(&samples, Grid::range(20, 60, 20), TimeMap::default(), 20);
         let ranges: Vec<_> = windows.map(|w| (w.k, w.floats)).collect();
         assert_eq!(ranges, [(0, 1..3), (1, 3..4)]);
     }
