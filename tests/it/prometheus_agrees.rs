@@ -26,7 +26,10 @@ fn remote_write_2() -> Result<()> {
 
 fn write_crash_compare(protocol: u8) -> Result<()> {
     let node = NodeExporter::start()?;
-    let mut norn = Norn::start(&["-self-monitoring.enabled=false"])?;
+    let mut norn = Norn::start(&[
+        "-self-monitoring.enabled=false",
+        "-query-frontend.enabled-promql-experimental-functions=all",
+    ])?;
     let job = Job { node: &node.host, norn: &norn.server.host, protocol, interval: 2 };
     let prometheus = Prometheus::start(&job)?;
     let start = Instant::now();
@@ -47,7 +50,7 @@ fn now() -> f64 {
 
 /// Waits until Norn has every sample that Prometheus had at `end`.
 fn caught_up(prometheus: &Server, norn: &Server, end: f64) -> Result<()> {
-    let all = "count(count_over_time({__name__=~\".+\"}[3m])) + sum(count_over_time(up[3m]))";
+    let all = "count({__name__=~\".+\"}) + sum(count_over_time(up[3m]))";
     let newest = "max by (job) (timestamp(up))";
     norn.wait_for("everything Prometheus wrote", Duration::from_secs(30), || {
         let same = |query: &str| -> Result<()> {
