@@ -1,5 +1,6 @@
 //! Functions over ranges of selectors and subqueries, row by row.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -58,13 +59,14 @@ impl Rows for Window<'_> {
                     position: self.plan.input.position,
                     arg_position: self.plan.position,
                     labels: self.input.labels(index),
+                    presented: Cell::new(0),
                 };
                 let mut row = out.row_mut(to);
                 let Scratch { samples, values, .. } = scratch;
                 self.plan.func.evaluate(&frame, samples, values, &mut row)?;
                 // Also after a function that was stopped between its steps.
                 q.check()?;
-                presented += frame.presented(samples);
+                presented += frame.presented.get();
                 cells += row.as_row().weight();
             }
             Ok::<_, QueryError>(())

@@ -33,6 +33,7 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
         if first == end {
             continue;
         }
+        frame.present(end - first);
         // An anchored window starts at the newest sample before it, if that is not too old.
         let from = match frame.extension {
             Extension::Anchored(lookback)

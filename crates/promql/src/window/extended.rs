@@ -92,6 +92,7 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
         let edges = Edges { start: end.saturating_sub(frame.range), end, extension: frame.extension };
         let floats = edges.reach(&samples.times);
         let histograms = edges.reach(&samples.histogram_times);
+        frame.present(floats.len() + histograms.len());
         if !floats.is_empty() && !histograms.is_empty() {
             frame.note(NoteKind::MixedRange);
             continue;

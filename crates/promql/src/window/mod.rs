@@ -15,6 +15,7 @@
 //! | [`extended`] | `anchored` and `smoothed` ranges |
 //! | [`smooth`] | `smoothed` instant selectors |
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use norn_model::Millis;
@@ -202,6 +203,8 @@ pub struct Frame<'a> {
     pub arg_position: Position,
     /// Labels of the series.
     pub labels: &'a Labels,
+    /// Samples in all windows so far, as the reference counts them.
+    pub presented: Cell<u64>,
 }
 
 impl Frame<'_> {
@@ -235,24 +238,22 @@ impl Frame<'_> {
 
     /// The windows that hold a sample, in step order. They end early when the query should stop.
     pub fn windows<'s>(&self, samples: &'s Samples) -> impl Iterator<Item = Window<'s>> + use<'s, '_> {
-        let mut presented = 0;
+        let mut unchecked = 0;
         Windows::new(samples, self.grid, self.map, self.range).take_while(move |window| {
-            presented += window.floats.len() + window.histograms.len();
-            if presented < CHECK_SAMPLES {
+            let weight = window.weight();
+            self.present(weight);
+            unchecked += weight;
+            if unchecked < CHECK_SAMPLES {
                 return true;
             }
-            presented = 0;
+            unchecked = 0;
             self.q.check().is_ok()
         })
     }
 
-    /// Samples in all windows, as the reference counts them.
-    pub fn presented(&self, samples: &Samples) -> u64 {
-        let weight = |w: Window<'_>| {
-            let histograms: usize = w.histograms().iter().map(|h| size_samples(h)).sum();
-            (w.floats.len() + histograms) as u64
-        };
-        Windows::new(samples, self.grid, self.map, self.range).map(weight).sum()
+    /// Counts samples that are presented to the function.
+    pub fn present(&self, samples: usize) {
+        self.presented.set(self.presented.get() + samples as u64);
     }
 }
 
@@ -291,6 +292,11 @@ impl<'s> Window<'s> {
     /// Histograms.
     pub fn histograms(&self) -> &'s [Histogram] {
         &self.samples.histograms[self.histograms.clone()]
+    }
+
+    /// What its samples weigh.
+    fn weight(&self) -> usize {
+        self.floats.len() + self.histograms().iter().map(|h| size_samples(h)).sum::<usize>()
     }
 }
 

@@ -79,13 +79,33 @@ impl Sorted<'_> {
             self.values.sort_unstable_by(nan_first);
             return;
         }
-        for v in &samples.values[old.start..new.start] {
-            let place = self.values.partition_point(|other| nan_first(other, v).is_lt());
-            self.values.remove(place);
+        let (leave, enter) = (&samples.values[old.start..new.start], &samples.values[old.end..new.end]);
+        let both = leave.len().min(enter.len());
+        for (old, new) in leave.iter().zip(enter) {
+            self.replace(*old, *new);
         }
-        for v in &samples.values[old.end..new.end] {
-            let place = self.values.partition_point(|other| nan_first(other, v).is_lt());
-            self.values.insert(place, *v);
+        for v in &leave[both..] {
+            self.values.remove(self.place(*v));
+        }
+        for v in &enter[both..] {
+            self.values.insert(self.place(*v), *v);
+        }
+    }
+
+    /// Where `v` is, or belongs.
+    fn place(&self, v: f64) -> usize {
+        self.values.partition_point(|other| nan_first(other, &v).is_lt())
+    }
+
+    /// Takes `old` out and puts `new` in: only what lies between them moves.
+    fn replace(&mut self, old: f64, new: f64) {
+        let (from, to) = (self.place(old), self.place(new));
+        if to > from {
+            self.values.copy_within(from + 1..to, from);
+            self.values[to - 1] = new;
+        } else {
+            self.values.copy_within(to..from, to + 1);
+            self.values[to] = new;
         }
     }
 }
@@ -103,6 +123,17 @@ fn median_deviation(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replacing_keeps_order() {
+        let mut values = vec![f64::NAN, 1.0, 2.0, 2.0, 5.0];
+        let mut sorted = Sorted { values: &mut values, covers: 0..0 };
+        for (old, new) in [(2.0, 7.0), (5.0, 0.0), (7.0, 7.0), (1.0, f64::NAN), (0.0, 3.0)] {
+            sorted.replace(old, new);
+        }
+        assert!(values[0].is_nan() && values[1].is_nan());
+        assert_eq!(values[2..], [2.0, 3.0, 7.0]);
+    }
 
     #[test]
     fn median_deviations() {
