@@ -52,7 +52,8 @@ where
     assert_eq!((exact, &t), (float, &ft));
     assert!(t.len() == h.len() && t.len() == fh.len());
     for (exact, float) in h.iter().zip(&fh) {
-        if let Some(exact) = exact.as_float() {
+        // Counts that overflow do so differently in integers and in floats.
+        if let Some(exact) = exact.as_float().filter(|_| float.is_valid()) {
             assert_eq!(format!("{exact:?}"), format!("{float:?}"));
         }
     }
