@@ -1,13 +1,13 @@
 //! Compensated sums and means of histograms.
 
-use norn_model::histogram::FloatHistogram;
+use norn_model::histogram::{FloatHistogram, Span};
 
 use super::arithmetic::{
-    Incompatible, Notes, add, custom_side, cut_bounds, div, exponential_side, has_overflow, merge, mul,
-    prepare,
+    Incompatible, Notes, add, common_bounds, common_index, div, has_overflow, merge, mul, prepare,
 };
-use super::layout::{SideBuilder, compact, reduced_index};
-use super::{buckets::indexed, zero};
+use super::buckets::indexed;
+use super::layout::{SideBuilder, compact, reduced_compensated};
+use super::{bounds, zero};
 use crate::numeric::sum::{Sum, kahan_add};
 
 /// A sum of histograms with a compensation for each field and bucket.
@@ -36,44 +36,73 @@ impl Accumulator {
     pub fn add(&mut self, other: &FloatHistogram) -> Result<Notes, Incompatible> {
         let mut notes = prepare(&mut self.sum, other)?;
         if self.sum.has_custom_buckets() {
+            self.add_totals(other, Sum::new(other.zero_count));
             if self.sum.custom_values != other.custom_values {
                 notes.bounds_reconciled = true;
-                cut_bounds(&mut self.sum, Some(&mut self.compensation), &other.custom_values);
+                self.add_cut(other);
+            } else {
+                self.add_positive(reduced_compensated(
+                    &other.positive_spans,
+                    &other.positive_buckets,
+                    None,
+                    0,
+                ));
             }
-            self.add_totals(other, other.zero_count);
-            let common = std::mem::take(&mut self.sum.custom_values);
-            self.add_positive(custom_side(other, &common));
-            self.sum.custom_values = common;
-        } else {
-            let other_zero = zero::reconcile(&mut self.sum, Some(&mut self.compensation), other);
-            self.add_totals(other, other_zero);
-            self.reduce_schema(other.schema);
-            let (schema, threshold) = (self.sum.schema, self.sum.zero_threshold);
-            let (spans, counts) = (&other.positive_spans, &other.positive_buckets);
-            self.add_positive(exponential_side(spans, counts, other, schema, threshold));
-            let (spans, counts) = (&other.negative_spans, &other.negative_buckets);
-            self.add_negative(exponential_side(spans, counts, other, schema, threshold));
+            return Ok(notes);
         }
+        let other_zero = zero::reconcile(&mut self.sum, Some(&mut self.compensation), other);
+        self.add_totals(other, other_zero);
+        self.reduce_schema(other.schema);
+        let (schema, threshold) = (self.sum.schema, self.sum.zero_threshold);
+        let by = other.schema.saturating_sub(schema);
+        let inside = |(index, _): &(i32, _)| bounds::exponential(schema, *index) <= threshold;
+        let positive = reduced_compensated(&other.positive_spans, &other.positive_buckets, None, by);
+        self.add_positive(positive.skip_while(inside));
+        let negative = reduced_compensated(&other.negative_spans, &other.negative_buckets, None, by);
+        self.add_negative(negative.skip_while(inside));
         Ok(notes)
     }
 
-    fn add_totals(&mut self, other: &FloatHistogram, other_zero: f64) {
+    fn add_totals(&mut self, other: &FloatHistogram, other_zero: Sum) {
         let (sum, c) = (&mut self.sum, &mut self.compensation);
-        (sum.zero_count, c.zero_count) = kahan_add(other_zero, sum.zero_count, c.zero_count);
+        (sum.zero_count, c.zero_count) = kahan_add(other_zero.sum, sum.zero_count, c.zero_count);
+        (sum.zero_count, c.zero_count) = kahan_add(other_zero.compensation, sum.zero_count, c.zero_count);
         (sum.count, c.count) = kahan_add(other.count, sum.count, c.count);
         (sum.sum, c.sum) = kahan_add(other.sum, sum.sum, c.sum);
     }
 
-    fn add_positive(&mut self, theirs: impl Iterator<Item = (i32, f64)>) {
-        let columns = &mut [&mut self.sum.positive_buckets, &mut self.compensation.positive_buckets];
+    fn add_positive(&mut self, theirs: impl Iterator<Item = (i32, [f64; 2])>) {
+        let columns = [&mut self.sum.positive_buckets, &mut self.compensation.positive_buckets];
         merge(&mut self.sum.positive_spans, columns, theirs, add_cell);
         self.compensation.positive_spans.clone_from(&self.sum.positive_spans);
     }
 
-    fn add_negative(&mut self, theirs: impl Iterator<Item = (i32, f64)>) {
-        let columns = &mut [&mut self.sum.negative_buckets, &mut self.compensation.negative_buckets];
+    fn add_negative(&mut self, theirs: impl Iterator<Item = (i32, [f64; 2])>) {
+        let columns = [&mut self.sum.negative_buckets, &mut self.compensation.negative_buckets];
         merge(&mut self.sum.negative_spans, columns, theirs, add_cell);
         self.compensation.negative_spans.clone_from(&self.sum.negative_spans);
+    }
+
+    /// Adds custom buckets with different bounds on those that both have.
+    fn add_cut(&mut self, other: &FloatHistogram) {
+        let (h, c) = (&mut self.sum, &mut self.compensation);
+        let common = common_bounds(&h.custom_values, &other.custom_values);
+        let mut sums = vec![Sum::default(); common.len() + 1];
+        let ours = indexed(&h.positive_spans, &h.positive_buckets).zip(&c.positive_buckets);
+        for ((index, count), compensation) in ours {
+            let sum = &mut sums[common_index(&h.custom_values, index, &common)];
+            sum.add(count);
+            sum.add(*compensation);
+        }
+        for (index, count) in indexed(&other.positive_spans, &other.positive_buckets) {
+            sums[common_index(&other.custom_values, index, &common)].add(count);
+        }
+        h.positive_buckets = sums.iter().map(|s| s.sum).collect();
+        c.positive_buckets = sums.iter().map(|s| s.compensation).collect();
+        for h in [h, c] {
+            h.positive_spans = vec![Span { offset: 0, length: sums.len() as u32 }];
+            h.custom_values.clone_from(&common);
+        }
     }
 
     fn reduce_schema(&mut self, schema: i32) {
@@ -87,20 +116,11 @@ impl Accumulator {
             (&mut sum.negative_spans, &mut sum.negative_buckets, &mut c.negative_buckets),
         ] {
             let mut side = SideBuilder::default();
-            let mut reduced: Vec<f64> = Vec::new();
-            let mut last = None;
-            for ((index, count), compensation) in indexed(spans, counts).zip(&*compensations) {
-                let index = reduced_index(index, by);
-                match (side.counts.last_mut(), reduced.last_mut()) {
-                    (Some(sum), Some(c)) if last == Some(index) => {
-                        (*sum, *c) = kahan_add(count, *sum, *c + compensation);
-                    }
-                    _ => {
-                        side.push(index, count);
-                        reduced.push(*compensation);
-                    }
-                }
-                last = Some(index);
+            let mut reduced = Vec::new();
+            for (index, [count, compensation]) in reduced_compensated(spans, counts, Some(compensations), by)
+            {
+                side.push(index, count);
+                reduced.push(compensation);
             }
             (*spans, *counts, *compensations) = (side.spans, side.counts, reduced);
         }
@@ -125,9 +145,12 @@ impl Accumulator {
     }
 }
 
-fn add_cell(cell: &mut [f64; 2], value: f64) {
+fn add_cell(cell: &mut [f64; 2], [count, compensation]: [f64; 2]) {
     let mut sum = Sum { sum: cell[0], compensation: cell[1] };
-    sum.add(value);
+    sum.add(count);
+    if compensation != 0.0 {
+        sum.add(compensation);
+    }
     *cell = [sum.sum, sum.compensation];
 }
 

@@ -1,6 +1,6 @@
 //! Adding, subtracting and scaling histograms.
 
-use norn_model::histogram::{FloatHistogram, ResetHint, Span};
+use norn_model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, ResetHint, Span};
 
 use super::buckets::indexed;
 use super::layout::{SideBuilder, reduce_schema, reduced};
@@ -39,29 +39,45 @@ pub fn sub(h: &mut FloatHistogram, other: &FloatHistogram) -> Result<Notes, Inco
 
 fn combine(h: &mut FloatHistogram, other: &FloatHistogram, sign: f64) -> Result<Notes, Incompatible> {
     let mut notes = prepare(h, other)?;
+    let plus = |(index, count): (i32, f64)| (index, [sign * count]);
     if h.has_custom_buckets() {
+        combine_totals(h, other, other.zero_count, sign);
         if h.custom_values != other.custom_values {
             notes.bounds_reconciled = true;
-            cut_bounds(h, None, &other.custom_values);
+            combine_cut(h, other, sign);
+        } else {
+            let theirs = indexed(&other.positive_spans, &other.positive_buckets).map(plus);
+            merge(&mut h.positive_spans, [&mut h.positive_buckets], theirs, add_cell);
         }
-        combine_totals(h, other, other.zero_count, sign);
-        let common = std::mem::take(&mut h.custom_values);
-        let theirs = custom_side(other, &common);
-        combine_side(&mut h.positive_spans, &mut h.positive_buckets, theirs, sign);
-        h.custom_values = common;
-    } else {
-        let other_zero = zero::reconcile(h, None, other);
-        combine_totals(h, other, other_zero, sign);
-        reduce_schema(h, other.schema);
-        let (schema, threshold) = (h.schema, h.zero_threshold);
-        let theirs =
-            exponential_side(&other.positive_spans, &other.positive_buckets, other, schema, threshold);
-        combine_side(&mut h.positive_spans, &mut h.positive_buckets, theirs, sign);
-        let theirs =
-            exponential_side(&other.negative_spans, &other.negative_buckets, other, schema, threshold);
-        combine_side(&mut h.negative_spans, &mut h.negative_buckets, theirs, sign);
+        return Ok(notes);
     }
+    let other_zero = zero::reconcile(h, None, other);
+    combine_totals(h, other, other_zero.sum, sign);
+    reduce_schema(h, other.schema);
+    let (schema, threshold) = (h.schema, h.zero_threshold);
+    let theirs = exponential_side(&other.positive_spans, &other.positive_buckets, other, schema, threshold);
+    merge(&mut h.positive_spans, [&mut h.positive_buckets], theirs.map(plus), add_cell);
+    let theirs = exponential_side(&other.negative_spans, &other.negative_buckets, other, schema, threshold);
+    merge(&mut h.negative_spans, [&mut h.negative_buckets], theirs.map(plus), add_cell);
     Ok(notes)
+}
+
+fn add_cell(cell: &mut [f64; 1], value: [f64; 1]) {
+    cell[0] += value[0];
+}
+
+/// Combines custom buckets with different bounds on those that both have.
+fn combine_cut(h: &mut FloatHistogram, other: &FloatHistogram, sign: f64) {
+    let common = common_bounds(&h.custom_values, &other.custom_values);
+    let mut counts = vec![0.0; common.len() + 1];
+    for (h, sign) in [(&*h, 1.0), (other, sign)] {
+        for (index, count) in indexed(&h.positive_spans, &h.positive_buckets) {
+            counts[common_index(&h.custom_values, index, &common)] += sign * count;
+        }
+    }
+    h.positive_spans = vec![Span { offset: 0, length: counts.len() as u32 }];
+    h.positive_buckets = counts;
+    h.custom_values = common;
 }
 
 /// Checks that both can be combined, and settles the hint.
@@ -94,33 +110,17 @@ pub(super) fn exponential_side<'a>(
     schema: i32,
     threshold: f64,
 ) -> impl Iterator<Item = (i32, f64)> + 'a {
-    reduced(spans, counts, other.schema.saturating_sub(schema))
-        .skip_while(move |(index, _)| bounds::exponential(schema, *index) <= threshold)
-}
-
-/// Buckets of `other` mapped onto the bounds `common`, each of which it has too.
-pub(super) fn custom_side<'a>(
-    other: &'a FloatHistogram,
-    common: &'a [f64],
-) -> impl Iterator<Item = (i32, f64)> + 'a {
-    let mut mapped = indexed(&other.positive_spans, &other.positive_buckets)
-        .map(|(index, count)| (common_index(&other.custom_values, index, common), count))
-        .peekable();
-    std::iter::from_fn(move || {
-        let (index, mut count) = mapped.next()?;
-        while let Some((_, more)) = mapped.next_if(|(i, _)| *i == index) {
-            count += more;
-        }
-        Some((index, count))
+    reduced(spans, counts, other.schema.saturating_sub(schema)).skip_while(move |(index, _)| {
+        schema != CUSTOM_BUCKETS_SCHEMA && bounds::exponential(schema, *index) <= threshold
     })
 }
 
 /// Where bucket `index` goes when only the bounds `common` remain: the first that is not below
 /// its own.
-pub(super) fn common_index(own: &[f64], index: i32, common: &[f64]) -> i32 {
+pub(super) fn common_index(own: &[f64], index: i32, common: &[f64]) -> usize {
     match usize::try_from(index).map(|i| own.get(i)) {
-        Ok(Some(bound)) => common.partition_point(|b| b < bound) as i32,
-        Ok(None) => common.len() as i32,
+        Ok(Some(bound)) => common.partition_point(|b| b < bound),
+        Ok(None) => common.len(),
         Err(_) => 0,
     }
 }
@@ -137,97 +137,60 @@ pub(super) fn common_bounds(a: &[f64], b: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Cuts the bounds of `h` down to those that `other` has too.
-pub(super) fn cut_bounds(h: &mut FloatHistogram, compensation: Option<&mut FloatHistogram>, other: &[f64]) {
-    let common = common_bounds(&h.custom_values, other);
-    let targets: Vec<usize> = indexed(&h.positive_spans, &h.positive_buckets)
-        .map(|(index, _)| common_index(&h.custom_values, index, &common) as usize)
-        .collect();
-    for h in std::iter::once(h).chain(compensation) {
-        let mut counts = vec![0.0; common.len() + 1];
-        for (target, count) in targets.iter().zip(&h.positive_buckets) {
-            counts[*target] += count;
-        }
-        h.positive_spans = vec![Span { offset: 0, length: counts.len() as u32 }];
-        h.positive_buckets = counts;
-        h.custom_values.clone_from(&common);
-    }
-}
-
-fn combine_side(
-    spans: &mut Vec<Span>,
-    counts: &mut Vec<f64>,
-    theirs: impl Iterator<Item = (i32, f64)>,
-    sign: f64,
-) {
-    merge(spans, &mut [counts], theirs, |column, value| column[0] += sign * value);
-}
-
-/// Brings the buckets `theirs` to those of the same index in `columns`, which share `spans`;
-/// buckets that are missing there are made with 0.
+/// Brings the buckets `theirs` to those of the same index in `columns`, which share `spans`, by
+/// `apply`; buckets that are missing there are inserted.
 pub(super) fn merge<const N: usize>(
     spans: &mut Vec<Span>,
-    columns: &mut [&mut Vec<f64>; N],
-    theirs: impl Iterator<Item = (i32, f64)>,
-    mut apply: impl FnMut(&mut [f64; N], f64),
+    mut columns: [&mut Vec<f64>; N],
+    theirs: impl Iterator<Item = (i32, [f64; N])>,
+    apply: impl Fn(&mut [f64; N], [f64; N]),
 ) {
-    let Some(first) = columns.first() else { return };
-    let count = first.len();
-    let mut ours = indexed(spans, first).map(|(index, _)| index).enumerate().peekable();
-    // (position here or none, index, value): applied after `ours` no longer borrows the columns.
+    let own: Vec<i32> = match columns.first() {
+        Some(counts) => indexed(spans, counts).map(|(index, _)| index).collect(),
+        None => return,
+    };
     let mut missing = Vec::new();
-    let mut found = Vec::with_capacity(count);
+    let mut position = 0;
     for (index, value) in theirs {
-        while ours.next_if(|(_, i)| *i < index).is_some() {}
-        match ours.next_if(|(_, i)| *i == index) {
-            Some((position, _)) => found.push((position, value)),
-            None => missing.push((index, value)),
+        while own.get(position).is_some_and(|i| *i < index) {
+            position += 1;
+        }
+        if own.get(position) == Some(&index) {
+            let mut cell = columns.each_ref().map(|column| column[position]);
+            apply(&mut cell, value);
+            columns.iter_mut().zip(cell).for_each(|(column, v)| column[position] = v);
+        } else {
+            missing.push((index, value));
         }
     }
-    drop(ours);
-    for (position, value) in found {
-        let mut cell = columns.each_ref().map(|c| c[position]);
-        apply(&mut cell, value);
-        columns.iter_mut().zip(cell).for_each(|(c, v)| c[position] = v);
-    }
     if !missing.is_empty() {
-        insert(spans, columns, missing, apply);
+        *spans = insert(&own, columns, missing);
     }
 }
 
-/// Inserts buckets at indices that `spans` does not have, in ascending order.
+/// Inserts buckets at indices that `own` does not have, in ascending order; gives the spans.
 fn insert<const N: usize>(
-    spans: &mut Vec<Span>,
-    columns: &mut [&mut Vec<f64>; N],
-    missing: Vec<(i32, f64)>,
-    mut apply: impl FnMut(&mut [f64; N], f64),
-) {
-    let total = columns.first().map_or(0, |c| c.len()) + missing.len();
-    let mut side = SideBuilder::with_capacity(total);
+    own: &[i32],
+    columns: [&mut Vec<f64>; N],
+    missing: Vec<(i32, [f64; N])>,
+) -> Vec<Span> {
+    let total = own.len() + missing.len();
+    let mut side = SideBuilder::default();
     let mut rebuilt = columns.each_ref().map(|_| Vec::with_capacity(total));
     let mut emit = |index: i32, cell: [f64; N]| {
         side.push(index, 0.0);
-        rebuilt.iter_mut().zip(cell).for_each(|(c, v)| c.push(v));
+        rebuilt.iter_mut().zip(cell).for_each(|(column, v)| column.push(v));
     };
     let mut missing = missing.into_iter().peekable();
-    let mut fresh = |value: f64| {
-        let mut cell = [0.0; N];
-        apply(&mut cell, value);
-        cell
-    };
-    let own: Vec<i32> =
-        indexed(spans, columns.first().map_or(&[], |c| c.as_slice())).map(|(i, _)| i).collect();
-    for (position, index) in own.into_iter().enumerate() {
-        while let Some((i, value)) = missing.next_if(|(i, _)| *i < index) {
-            emit(i, fresh(value));
+    for (position, index) in own.iter().enumerate() {
+        while let Some((i, cell)) = missing.next_if(|(i, _)| i < index) {
+            emit(i, cell);
         }
-        emit(index, columns.each_ref().map(|c| c[position]));
+        emit(*index, columns.each_ref().map(|column| column[position]));
     }
-    for (i, value) in missing {
-        emit(i, fresh(value));
-    }
-    *spans = side.spans;
-    columns.iter_mut().zip(rebuilt).for_each(|(c, v)| **c = v);
+    missing.for_each(|(i, cell)| emit(i, cell));
+    columns.into_iter().zip(rebuilt).for_each(|(column, v)| *column = v);
+    side.spans
 }
 
 /// Multiplies all counts and the sum; by a negative number the result is a gauge.
@@ -268,8 +231,6 @@ pub fn has_overflow(h: &FloatHistogram) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use norn_model::histogram::CUSTOM_BUCKETS_SCHEMA;
-
     use super::super::layout::compact;
     use super::*;
 

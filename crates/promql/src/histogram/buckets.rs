@@ -3,6 +3,7 @@
 use norn_model::histogram::{FloatHistogram, Span};
 
 use super::bounds;
+use crate::numeric::logarithm::log2;
 
 /// One bucket with its bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,6 +24,16 @@ impl Bucket {
     /// Whether 0 lies in the bucket, bounds included.
     pub fn holds_zero(&self) -> bool {
         self.lower <= 0.0 && self.upper >= 0.0
+    }
+
+    /// Which part of the bucket lies below `v`, which is strictly inside of finite bounds. Inside of
+    /// exponential buckets observations are taken to be spread evenly on a logarithmic scale.
+    pub fn fraction_below(&self, v: f64, linear: bool) -> f64 {
+        if linear {
+            return (v - self.lower) / (self.upper - self.lower);
+        }
+        let (lower, upper, at) = (log2(self.lower.abs()), log2(self.upper.abs()), log2(v.abs()));
+        if v > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
     }
 }
 
@@ -51,7 +62,8 @@ pub fn indexed_reverse<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterato
 /// The bucket with `index` on the positive side.
 pub fn positive(h: &FloatHistogram, (index, count): (i32, f64)) -> Bucket {
     let (lower, upper) = bounds::of_bucket(h, index);
-    Bucket { lower, upper, lower_inclusive: lower < 0.0, upper_inclusive: true, count }
+    let lower_inclusive = h.has_custom_buckets() && index == 0;
+    Bucket { lower, upper, lower_inclusive, upper_inclusive: true, count }
 }
 
 /// The bucket with `index` on the negative side.

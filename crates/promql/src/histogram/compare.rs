@@ -2,7 +2,8 @@
 
 use norn_model::histogram::{FloatHistogram, ResetHint};
 
-use super::arithmetic::{common_bounds, custom_side, exponential_side};
+use super::arithmetic::{common_bounds, common_index, exponential_side};
+use super::buckets::indexed;
 use super::layout::same_spans;
 use super::zero::widened;
 
@@ -35,9 +36,10 @@ pub fn detect_reset(current: &FloatHistogram, previous: &FloatHistogram) -> bool
     if current.count < previous.count || current.has_custom_buckets() != previous.has_custom_buckets() {
         return true;
     }
-    if current.has_custom_buckets() {
+    if current.has_custom_buckets() && current.custom_values != previous.custom_values {
         let common = common_bounds(&current.custom_values, &previous.custom_values);
-        return any_lower(custom_side(current, &common), custom_side(previous, &common));
+        let (now, before) = (on_bounds(current, &common), on_bounds(previous, &common));
+        return now.iter().zip(&before).any(|(now, before)| now < before);
     }
     if current.schema > previous.schema || current.zero_threshold < previous.zero_threshold {
         return true;
@@ -56,14 +58,26 @@ pub fn detect_reset(current: &FloatHistogram, previous: &FloatHistogram) -> bool
     )
 }
 
+/// Counts of custom buckets when only the bounds `common` remain.
+fn on_bounds(h: &FloatHistogram, common: &[f64]) -> Vec<f64> {
+    let mut counts = vec![0.0; common.len() + 1];
+    for (index, count) in indexed(&h.positive_spans, &h.positive_buckets) {
+        counts[common_index(&h.custom_values, index, common)] += count;
+    }
+    counts
+}
+
 /// Whether a bucket of `previous` is larger than that of `current`, or populated and missing there.
 fn any_lower(current: impl Iterator<Item = (i32, f64)>, previous: impl Iterator<Item = (i32, f64)>) -> bool {
     let mut current = current.peekable();
     for (index, before) in previous {
         while current.next_if(|(i, _)| *i < index).is_some() {}
-        let now = current.next_if(|(i, _)| *i == index).map_or(0.0, |(_, count)| count);
-        if now < before {
-            return true;
+        match current.peek() {
+            // As the reference does: behind the last bucket of `current` it looks at one more.
+            None => return before != 0.0,
+            Some((i, now)) if *i == index && *now < before => return true,
+            Some((i, _)) if *i > index && before != 0.0 => return true,
+            Some(_) => {}
         }
     }
     false

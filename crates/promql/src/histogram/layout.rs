@@ -3,6 +3,7 @@
 use norn_model::histogram::{FloatHistogram, Span};
 
 use super::buckets::indexed;
+use crate::numeric::sum::Sum;
 
 /// Spans and counts under construction; indices come in ascending order.
 #[derive(Debug, Default)]
@@ -85,6 +86,28 @@ pub fn reduced<'a>(spans: &'a [Span], counts: &'a [f64], by: i32) -> impl Iterat
             count += more;
         }
         Some((index, count))
+    })
+}
+
+/// As [`reduced`], with compensated sums: `[count, compensation]` of each bucket.
+pub fn reduced_compensated<'a>(
+    spans: &'a [Span],
+    counts: &'a [f64],
+    compensations: Option<&'a [f64]>,
+    by: i32,
+) -> impl Iterator<Item = (i32, [f64; 2])> + 'a {
+    let compensation = move |i: usize| compensations.and_then(|c| c.get(i)).copied().unwrap_or(0.0);
+    let mut fine = indexed(spans, counts)
+        .enumerate()
+        .map(move |(i, (index, count))| (reduced_index(index, by), [count, compensation(i)]))
+        .peekable();
+    std::iter::from_fn(move || {
+        let (index, [count, compensation]) = fine.next()?;
+        let mut sum = Sum { sum: count, compensation };
+        while let Some((_, more)) = fine.next_if(|(i, _)| *i == index) {
+            more.into_iter().for_each(|part| sum.add(part));
+        }
+        Some((index, [sum.sum, sum.compensation]))
     })
 }
 

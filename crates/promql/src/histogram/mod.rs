@@ -23,6 +23,8 @@ pub mod bounds;
 pub mod buckets;
 pub mod classic;
 pub mod compare;
+#[cfg(test)]
+mod golden;
 pub mod layout;
 pub mod native;
 #[cfg(test)]

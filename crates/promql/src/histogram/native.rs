@@ -32,26 +32,48 @@ pub fn quantile(q: f64, h: &FloatHistogram) -> (f64, NanEffect) {
     if h.count == 0.0 || q.is_nan() {
         return (f64::NAN, NanEffect::None);
     }
-    // NaN observations are counted but in no bucket, as if above all others.
-    let upward = h.sum.is_nan() || q < 0.5;
-    let rank = if upward { q * h.count } else { (1.0 - q) * h.count };
-    let (bucket, reached) =
-        if upward { find(buckets::ascending(h), rank) } else { find(buckets::descending(h), rank) };
-    let bucket = match effective(h, bucket) {
+    if h.sum.is_nan() || q < 0.5 {
+        // NaN observations are counted but in no bucket, as if above all others.
+        quantile_in(h, &mut buckets::ascending(h), q * h.count, true)
+    } else {
+        quantile_in(h, &mut buckets::descending(h), (1.0 - q) * h.count, false)
+    }
+}
+
+fn quantile_in(
+    h: &FloatHistogram,
+    buckets: &mut dyn Iterator<Item = Bucket>,
+    rank: f64,
+    upward: bool,
+) -> (f64, NanEffect) {
+    let (bucket, reached) = find(buckets, rank);
+    let mut bucket = match effective(h, bucket) {
         Ok(bucket) => bucket,
-        Err(value) => return (value, skew(h)),
+        Err(value) => return (value, NanEffect::None),
     };
     // Rounding can make the buckets hold more than the count.
-    let reached = reached.min(h.count);
+    let reached = if reached > h.count { h.count } else { reached };
     if reached < rank {
         return if h.sum.is_nan() { (f64::NAN, NanEffect::Result) } else { (bucket.upper, NanEffect::None) };
     }
     let rank = if upward { rank - (reached - bucket.count) } else { reached - rank };
-    (interpolate(h, &bucket, rank / bucket.count), skew(h))
+    let mut effect = NanEffect::None;
+    if h.sum.is_nan() {
+        let mut total = reached;
+        for rest in buckets {
+            total += rest.count;
+            // As the reference does: with a sum of NaN the rank is looked up in the last bucket.
+            bucket = rest;
+        }
+        if total < h.count {
+            effect = NanEffect::Skewed;
+        }
+    }
+    (interpolate(h, &bucket, rank / bucket.count), effect)
 }
 
 /// The bucket in which `rank` is reached, or the last, and the count up to its end.
-fn find(buckets: impl Iterator<Item = Bucket>, rank: f64) -> (Bucket, f64) {
+fn find(buckets: &mut dyn Iterator<Item = Bucket>, rank: f64) -> (Bucket, f64) {
     let (mut last, mut count) = (Bucket::default(), 0.0);
     for bucket in buckets {
         last = bucket;
@@ -95,28 +117,27 @@ fn interpolate(h: &FloatHistogram, bucket: &Bucket, fraction: f64) -> f64 {
     }
 }
 
-fn skew(h: &FloatHistogram) -> NanEffect {
-    if has_nan_observations(h) { NanEffect::Skewed } else { NanEffect::None }
-}
-
-fn has_nan_observations(h: &FloatHistogram) -> bool {
-    h.sum.is_nan() && buckets::ascending(h).map(|b| b.count).sum::<f64>() < h.count
-}
-
 /// The fraction of observations between `lower` and `upper`.
 pub fn fraction(lower: f64, upper: f64, h: &FloatHistogram) -> (f64, NanEffect) {
     if h.count == 0.0 || lower.is_nan() || upper.is_nan() {
         return (f64::NAN, NanEffect::None);
     }
-    let effect = if has_nan_observations(h) { NanEffect::Excluded } else { NanEffect::None };
     if lower >= upper {
-        return (0.0, effect);
+        return (0.0, NanEffect::None);
     }
-    ((rank(h, upper) - rank(h, lower)) / h.count, effect)
+    let (mut count, mut effect) = (h.count, NanEffect::None);
+    if h.sum.is_nan() {
+        count = buckets::ascending(h).map(|b| b.count).sum();
+        if count < h.count {
+            effect = NanEffect::Excluded;
+        }
+    }
+    let limited = |v| rank(h, v).filter(|rank| *rank <= count).unwrap_or(count);
+    ((limited(upper) - limited(lower)) / h.count, effect)
 }
 
-/// How many observations lie below `v`.
-fn rank(h: &FloatHistogram, v: f64) -> f64 {
+/// How many observations lie below `v`; `None` where no bucket ends behind it.
+fn rank(h: &FloatHistogram, v: f64) -> Option<f64> {
     let mut rank = 0.0;
     for mut bucket in buckets::ascending(h) {
         let linear = h.has_custom_buckets() || bucket.holds_zero();
@@ -124,31 +145,16 @@ fn rank(h: &FloatHistogram, v: f64) -> f64 {
             bucket = one_sided(h, bucket);
         }
         if bucket.lower >= v {
-            return rank;
+            return Some(rank);
         }
         if bucket.upper > v {
-            return rank + share_below(&bucket, v, linear);
+            let without_lower = bucket.lower == f64::NEG_INFINITY;
+            let inside = || bucket.count * bucket.fraction_below(v, linear);
+            return Some(if without_lower && linear { bucket.count } else { rank + inside() });
         }
         rank += bucket.count;
     }
-    rank
-}
-
-/// How many of the bucket's observations lie below `v`, which is inside.
-fn share_below(bucket: &Bucket, v: f64, linear: bool) -> f64 {
-    if linear {
-        if bucket.lower == f64::NEG_INFINITY {
-            return bucket.count;
-        }
-        if bucket.upper == f64::INFINITY {
-            return 0.0;
-        }
-        return bucket.count * (v - bucket.lower) / (bucket.upper - bucket.lower);
-    }
-    let (lower, upper, v_log) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()), log2(v.abs()));
-    let fraction =
-        if v > 0.0 { (v_log - lower) / (upper - lower) } else { 1.0 - ((v_log - upper) / (lower - upper)) };
-    bucket.count * fraction
+    None
 }
 
 /// The mean of observations.
@@ -225,7 +231,8 @@ mod tests {
     fn nan_observations() {
         let mut h = exponential();
         (h.count, h.sum) = (12.0, f64::NAN);
-        assert_eq!(quantile(0.25, &h), (exp2(0.5), NanEffect::Skewed));
+        // Rank 3, one of two in (1, 2], is looked up in the last bucket, as the reference does.
+        assert_eq!(quantile(0.25, &h), (exp2(2.5), NanEffect::Skewed));
         let (value, effect) = quantile(0.99, &h);
         assert!(value.is_nan());
         assert_eq!(effect, NanEffect::Result);

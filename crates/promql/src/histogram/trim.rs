@@ -2,9 +2,8 @@
 
 use norn_model::histogram::FloatHistogram;
 
-use super::buckets::{self, Bucket, indexed, one_sided};
+use super::buckets::{self, Bucket, indexed};
 use super::layout::compact;
-use crate::numeric::logarithm::log2;
 
 /// Which observations stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +12,6 @@ pub enum Keep {
     Below,
     /// Those not below the limit (`>/`).
     Above,
-}
-
-/// How a bucket's observations are spread.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Spread {
-    Linear,
-    Exponential,
 }
 
 /// What is left of a bucket: its count, and the middle of what is left.
@@ -32,25 +24,32 @@ const NOTHING: Rest = Rest { count: 0.0, middle: 0.0 };
 
 /// Removes observations beyond `limit`. Count and sum are estimated anew if that took any.
 pub fn trim(h: &mut FloatHistogram, limit: f64, keep: Keep) {
-    let spread = if h.has_custom_buckets() { Spread::Linear } else { Spread::Exponential };
+    let linear = h.has_custom_buckets();
     let mut trimmed = Trimmed { limit, keep, count: 0.0, sum: 0.0, changed: false };
-    let mut positive = std::mem::take(&mut h.positive_buckets);
-    let mut negative = std::mem::take(&mut h.negative_buckets);
-    let bounds: Vec<Bucket> =
-        indexed(&h.positive_spans, &positive).map(|b| buckets::positive(h, b)).collect();
-    trimmed.side(&mut positive, &bounds, spread);
-    let bounds: Vec<Bucket> =
-        indexed(&h.negative_spans, &negative).map(|b| buckets::negative(h, b)).collect();
-    trimmed.side(&mut negative, &bounds, spread);
-    (h.positive_buckets, h.negative_buckets) = (positive, negative);
+    let mut zero = buckets::zero(h);
+    match (has_any(&h.negative_buckets), has_any(&h.positive_buckets)) {
+        (true, false) => zero.upper = 0.0,
+        (false, true) => zero.lower = 0.0,
+        _ => {}
+    }
+    let positive: Vec<Bucket> =
+        indexed(&h.positive_spans, &h.positive_buckets).map(|b| buckets::positive(h, b)).collect();
+    trimmed.side(&mut h.positive_buckets, &positive, linear);
+    let negative: Vec<Bucket> =
+        indexed(&h.negative_spans, &h.negative_buckets).map(|b| buckets::negative(h, b)).collect();
+    trimmed.side(&mut h.negative_buckets, &negative, linear);
     if h.zero_count > 0.0 {
-        let zero = one_sided(h, buckets::zero(h));
-        trimmed.bucket(&mut h.zero_count, &zero, Spread::Linear);
+        let rest = trimmed.rest_of_zero(&zero);
+        trimmed.take(&mut h.zero_count, rest);
     }
     if trimmed.changed {
         (h.count, h.sum) = (trimmed.count, trimmed.sum);
         compact(h);
     }
+}
+
+fn has_any(counts: &[f64]) -> bool {
+    counts.iter().any(|c| *c != 0.0)
 }
 
 struct Trimmed {
@@ -62,16 +61,16 @@ struct Trimmed {
 }
 
 impl Trimmed {
-    fn side(&mut self, counts: &mut [f64], bounds: &[Bucket], spread: Spread) {
+    fn side(&mut self, counts: &mut [f64], bounds: &[Bucket], linear: bool) {
         for (count, bucket) in counts.iter_mut().zip(bounds) {
             if *count != 0.0 {
-                self.bucket(count, bucket, spread);
+                let rest = self.rest(bucket, linear);
+                self.take(count, rest);
             }
         }
     }
 
-    fn bucket(&mut self, count: &mut f64, bucket: &Bucket, spread: Spread) {
-        let rest = self.rest(bucket, spread);
+    fn take(&mut self, count: &mut f64, rest: Rest) {
         if rest.count != *count {
             *count = rest.count;
             self.changed = true;
@@ -80,16 +79,16 @@ impl Trimmed {
         self.sum += rest.middle * rest.count;
     }
 
-    fn rest(&self, bucket: &Bucket, spread: Spread) -> Rest {
-        let whole = match self.keep {
-            Keep::Below => bucket.upper <= self.limit,
-            Keep::Above => bucket.lower >= self.limit,
+    fn rest(&self, bucket: &Bucket, linear: bool) -> Rest {
+        let x = self.limit;
+        let (whole, part) = match self.keep {
+            Keep::Below => (bucket.upper <= x, bucket.lower < x),
+            Keep::Above => (bucket.lower >= x, bucket.upper > x),
         };
         if whole {
-            return Rest { count: bucket.count, middle: middle(bucket.lower, bucket.upper, spread) };
+            return Rest { count: bucket.count, middle: middle(bucket.lower, bucket.upper, linear) };
         }
-        let inside = bucket.lower < self.limit && self.limit < bucket.upper;
-        if !inside {
+        if !part {
             return NOTHING;
         }
         if bucket.lower == f64::NEG_INFINITY {
@@ -98,28 +97,22 @@ impl Trimmed {
         if bucket.upper == f64::INFINITY {
             return self.rest_of_last(bucket);
         }
-        let below = share_below(bucket, self.limit, spread);
+        let below = bucket.count * bucket.fraction_below(x, linear);
         match self.keep {
-            Keep::Below => {
-                Rest { count: bucket.count * below, middle: middle(bucket.lower, self.limit, spread) }
-            }
-            Keep::Above => {
-                Rest { count: bucket.count * (1.0 - below), middle: middle(self.limit, bucket.upper, spread) }
-            }
+            Keep::Below => Rest { count: below, middle: middle(bucket.lower, x, linear) },
+            Keep::Above => Rest { count: bucket.count - below, middle: middle(x, bucket.upper, linear) },
         }
     }
 
     /// The bucket without lower bound: observations lie between 0 and its upper bound, or at that
     /// bound if it is not positive. Without any bound nothing is known of them.
     fn rest_of_first(&self, bucket: &Bucket) -> Rest {
-        let (x, upper) = (self.limit, bucket.upper);
+        let (x, upper, count) = (self.limit, bucket.upper, bucket.count);
         match self.keep {
             _ if upper == f64::INFINITY => NOTHING,
-            Keep::Below if upper <= 0.0 => Rest { count: bucket.count, middle: x },
-            Keep::Below if x > 0.0 => Rest { count: bucket.count * (x / upper), middle: x / 2.0 },
-            Keep::Above if x >= 0.0 => {
-                Rest { count: bucket.count * (1.0 - x / upper), middle: (x + upper) / 2.0 }
-            }
+            Keep::Below if upper <= 0.0 => Rest { count, middle: x },
+            Keep::Below if x > 0.0 => Rest { count: count * x / upper, middle: x / 2.0 },
+            Keep::Above if x >= 0.0 => Rest { count: count * (1.0 - x / upper), middle: (x + upper) / 2.0 },
             Keep::Below | Keep::Above => NOTHING,
         }
     }
@@ -131,28 +124,36 @@ impl Trimmed {
             Keep::Above => Rest { count: bucket.count, middle: self.limit },
         }
     }
+
+    fn rest_of_zero(&self, zero: &Bucket) -> Rest {
+        let (x, Bucket { lower, upper, count, .. }) = (self.limit, *zero);
+        let whole = Rest { count, middle: (lower + upper) / 2.0 };
+        match self.keep {
+            Keep::Below if x <= lower => NOTHING,
+            Keep::Below if x >= upper => whole,
+            Keep::Below => Rest { count: count * ((x - lower) / (upper - lower)), middle: (lower + x) / 2.0 },
+            Keep::Above if x <= lower => whole,
+            Keep::Above if x >= upper => NOTHING,
+            Keep::Above => Rest { count: count * ((upper - x) / (upper - lower)), middle: (x + upper) / 2.0 },
+        }
+    }
 }
 
-/// Which part of a bucket lies below `x`, which is inside.
-fn share_below(bucket: &Bucket, x: f64, spread: Spread) -> f64 {
-    if spread == Spread::Linear {
-        return (x - bucket.lower) / (bucket.upper - bucket.lower);
-    }
-    let (lower, upper, at) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()), log2(x.abs()));
-    if bucket.lower >= 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
-}
-
-fn middle(lower: f64, upper: f64, spread: Spread) -> f64 {
-    if lower == f64::NEG_INFINITY {
-        return if upper > 0.0 { upper / 2.0 } else { upper };
-    }
-    if upper == f64::INFINITY {
-        return lower;
-    }
-    match spread {
-        Spread::Linear => (lower + upper) / 2.0,
-        Spread::Exponential => {
-            let middle = (lower.abs() * upper.abs()).sqrt();
+/// Where the observations between two bounds are taken to be.
+fn middle(lower: f64, upper: f64, linear: bool) -> f64 {
+    match (lower.is_infinite(), upper.is_infinite()) {
+        (true, true) => 0.0,
+        (true, false) => {
+            if upper > 0.0 {
+                upper / 2.0
+            } else {
+                upper
+            }
+        }
+        (false, true) => lower,
+        (false, false) if linear => (lower + upper) / 2.0,
+        (false, false) => {
+            let middle = (lower * upper).abs().sqrt();
             if lower < 0.0 { -middle } else { middle }
         }
     }

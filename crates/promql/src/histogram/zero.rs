@@ -11,18 +11,20 @@ use crate::numeric::sum::Sum;
 ///
 /// `compensation` is what rounding took from `h`'s counts; the result's is in the sum.
 pub fn widened(h: &FloatHistogram, compensation: Option<&FloatHistogram>, threshold: f64) -> (Sum, f64) {
-    let first = Sum { sum: h.zero_count, compensation: compensation.map_or(0.0, |c| c.zero_count) };
+    let compensated = compensation.map_or(0.0, |c| c.zero_count);
+    let mut zero = Sum { sum: h.zero_count, compensation: compensated };
     if threshold == h.zero_threshold {
-        return (first, threshold);
+        return (zero, threshold);
     }
     let mut threshold = threshold;
     loop {
-        let mut zero = first;
         threshold = take_positive(h, compensation, threshold, &mut zero);
         match take_negative(h, compensation, threshold, &mut zero) {
             Some(wider) => threshold = wider,
             None => return (zero, threshold),
         }
+        // The reference counts anew and keeps the compensation.
+        zero.sum = h.zero_count;
     }
 }
 
@@ -69,7 +71,9 @@ fn take_negative(
 
 fn take(zero: &mut Sum, count: f64, compensation: Option<&f64>) {
     zero.add(count);
-    zero.compensation += compensation.copied().unwrap_or(0.0);
+    if let Some(compensation) = compensation {
+        zero.add(*compensation);
+    }
 }
 
 /// Widens the zero bucket of `h` to `zero` and `threshold`, and empties the buckets it swallows.
@@ -94,19 +98,18 @@ pub fn widen(
 }
 
 /// Widens the zero bucket of `h` until both have the same; gives the zero count that `other` then
-/// has.
+/// has, with what rounding took from it.
 pub fn reconcile(
     h: &mut FloatHistogram,
     mut compensation: Option<&mut FloatHistogram>,
     other: &FloatHistogram,
-) -> f64 {
-    let (mut count, mut threshold) = (other.zero_count, other.zero_threshold);
+) -> Sum {
+    let (mut count, mut threshold) = (Sum::new(other.zero_count), other.zero_threshold);
     // Ends: thresholds only grow, and only to bounds of populated buckets. One that is NaN is
     // never equal nor greater.
     while threshold != h.zero_threshold {
         if h.zero_threshold > threshold {
-            let (zero, wider) = widened(other, None, h.zero_threshold);
-            (count, threshold) = (zero.sum, wider);
+            (count, threshold) = widened(other, None, h.zero_threshold);
         } else if threshold > h.zero_threshold {
             let wider = widened(h, compensation.as_deref(), threshold);
             widen(h, compensation.as_deref_mut(), wider);
@@ -148,7 +151,7 @@ mod tests {
     fn both_end_up_alike() {
         let mut h = histogram(0.6);
         let other_zero = reconcile(&mut h, None, &histogram(0.0));
-        assert_eq!((h.zero_threshold, h.zero_count, other_zero), (1.0, 7.0, 7.0));
+        assert_eq!((h.zero_threshold, h.zero_count, other_zero.sum), (1.0, 7.0, 7.0));
         assert_eq!(h.positive_buckets, [0.0, 0.0, 8.0]);
     }
 
