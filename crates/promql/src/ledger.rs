@@ -73,7 +73,9 @@ impl Drop for Charge {
 fn over_limit(limit: u64) -> QueryError {
     QueryError::execution(format!(
         "the query exceeded the maximum allowed estimated amount of memory consumed by a single query \
-         (limit: {limit} bytes) (err-mimir-max-estimated-memory-consumption-per-query)"
+         (limit: {limit} bytes) (err-mimir-max-estimated-memory-consumption-per-query). Consider narrowing the \
+         time range or the selectors of the query. To adjust the related per-tenant limit, configure \
+         -querier.max-estimated-memory-consumption-per-query, or contact your service administrator."
     ))
 }
 

@@ -11,7 +11,10 @@ use crate::annotation::Notes;
 use crate::cancel::Cancel;
 use crate::decode::Scratch;
 use crate::error::{QueryError, too_many_samples};
-use crate::ledger::Ledger;
+use crate::ledger::{Charge, Ledger};
+
+/// Cells that are granted however low the limit of samples is.
+const MIN_CELLS: u64 = 1 << 20;
 
 /// Features that change what operators do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,6 +114,16 @@ impl Query {
             return Err(too_many_samples());
         }
         Ok(())
+    }
+
+    /// Takes memory for `rows` of `steps` cells before it is allocated. Empty cells take as much as full
+    /// ones, so their number is bounded as samples are.
+    pub fn reserve(&self, rows: usize, steps: usize, cell_bytes: usize) -> Result<Charge, QueryError> {
+        let cells = rows.saturating_mul(steps);
+        if cells as u64 > self.max_samples.max(MIN_CELLS) {
+            return Err(too_many_samples());
+        }
+        self.ledger.charge(cells.saturating_mul(cell_bytes))
     }
 
     /// Samples held now; give it to [`Query::release_to`] when what was read since is gone.

@@ -28,6 +28,7 @@ pub fn open<'q>(plan: &'q BucketsPlan, grid: Grid, q: &'q Query) -> Result<Table
     let mut walk =
         Walk { plan, args, q, grid, series: &input.series, rows: &rows, sets: &sets, buckets: Vec::new() };
     let (series, keys) = walk.outputs();
+    let _charge = q.reserve(series.len(), grid.steps, 8)?;
     let mut block = Block::new(series.len(), grid.steps);
     for k in 0..grid.steps {
         q.check()?;

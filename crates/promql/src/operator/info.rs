@@ -24,6 +24,7 @@ pub fn open<'q>(plan: &'q InfoPlan, grid: Grid, q: &'q Query) -> Result<Table<'q
     let mut walk = Walk { plan, infos: &infos, key: &key, output: Output::new(grid) };
     for k in 0..grid.steps {
         q.check()?;
+        q.reserve(walk.output.series.len(), grid.steps, 8)?;
         let newest = infos.newest(k)?;
         for (row, series) in base.series.iter().enumerate() {
             walk.element(series, &rows.block.row(row), k, &newest)?;

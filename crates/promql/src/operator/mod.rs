@@ -149,7 +149,8 @@ impl<'q> Table<'q> {
         let mut block = Block::new(0, self.steps);
         let mut charge = q.ledger.charge(0)?;
         let row_bytes = self.steps * 8 + self.steps.div_ceil(64) * 8 + 24;
-        self.for_each(q, |_, row| {
+        self.for_each(q, |i, row| {
+            q.reserve(i + 1, self.steps, 0)?;
             charge.grow(row_bytes + size_of_val(row.histograms) + row.histogram_bytes())?;
             block.push(row);
             Ok(())

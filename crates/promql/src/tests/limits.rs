@@ -62,6 +62,16 @@ fn samples_are_limited() {
 }
 
 #[test]
+fn cells_are_limited_before_they_are_allocated() {
+    // 2,000 groups of 50,000 steps, of which all but 60 are empty.
+    let options = Options { max_samples: 50_000_000, ..options() };
+    for query in ["sum by (i) (x)", "topk by (i) (1, x)", "x + on (i) group_left x"] {
+        let error = run(options.clone(), &many(), &Request::range(query, 0, 50_000_000, 1_000)).unwrap_err();
+        assert!(error.to_string().contains("too many samples"), "{query}: {error}");
+    }
+}
+
+#[test]
 fn memory_is_limited() {
     let options = Options { max_memory_bytes: 64 << 10, ..options() };
     let error = run(options, &many(), &Request::instant("x", 0)).unwrap_err();

@@ -29,6 +29,9 @@ mod simple;
 mod total;
 mod values;
 
+/// What a cell of any accumulator takes at most.
+const CELL_BYTES: usize = 40;
+
 /// Columns of group states.
 trait Accumulator {
     /// Takes in a row of `group`.
@@ -119,9 +122,8 @@ fn grouped<'q>(
     make: impl FnOnce(usize) -> Box<dyn Accumulator>,
 ) -> Result<Table<'q>, QueryError> {
     let groups = Groups::new(plan, &input);
-    let cells = groups.labels.len() * grid.steps;
-    let mut charge = q.ledger.charge(cells * 24)?;
-    let mut state = make(cells);
+    let mut charge = q.reserve(groups.labels.len(), grid.steps, CELL_BYTES)?;
+    let mut state = make(groups.labels.len() * grid.steps);
     // Groups in the order of their first series with a sample, and whether one drops its name.
     let mut order: Vec<u32> = Vec::new();
     let mut drop_name: Vec<Option<bool>> = vec![None; groups.labels.len()];

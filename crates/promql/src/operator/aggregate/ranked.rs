@@ -32,8 +32,8 @@ pub(super) fn evaluate<'q>(
     let groups = Groups::new(plan, &input);
     let mut order: Vec<u32> = Vec::new();
     let mut known = vec![false; groups.labels.len()];
+    let mut charge = q.reserve(groups.labels.len(), grid.steps, size_of::<Heap>())?;
     let mut heaps: Vec<Heap> = (0..groups.labels.len() * grid.steps).map(|_| Heap::default()).collect();
-    let mut charge = q.ledger.charge(heaps.len() * size_of::<Heap>())?;
     input.for_each(q, |i, row| {
         if row.is_empty() {
             return Ok(());
@@ -266,6 +266,7 @@ fn range<'q>(input: &Table<'_>, heaps: Vec<Heap>, grid: Grid, q: &'q Query) -> R
     let mut picked: Vec<u32> = heaps.iter().flat_map(|h| h.items.iter().map(|i| i.row)).collect();
     picked.sort_unstable();
     picked.dedup();
+    let _charge = q.reserve(picked.len(), grid.steps, 8)?;
     let mut block = Block::new(picked.len(), grid.steps);
     // By step, so that each row gets its histograms in order.
     for k in 0..grid.steps {

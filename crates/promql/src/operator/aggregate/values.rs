@@ -44,7 +44,8 @@ pub(super) fn evaluate<'q>(
             };
             last = bits.map(|bits| (bits, group));
             if group as usize == counts.len() {
-                charge.grow(grid.steps * 4 + 64)?;
+                q.reserve(counts.len() + 1, grid.steps, 0)?;
+                charge.grow(grid.steps * 12 + 64)?;
                 counts.push(vec![0; grid.steps]);
                 drop_name.push(false);
             }

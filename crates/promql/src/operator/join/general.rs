@@ -200,6 +200,7 @@ impl Output {
     }
 
     fn into_table<'q>(self, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
+        let _charge = q.reserve(self.series.len(), grid.steps, 8)?;
         let mut block = Block::new(self.series.len(), grid.steps);
         for (row, k, combined) in self.cells {
             let mut row = block.row_mut(row as usize);
