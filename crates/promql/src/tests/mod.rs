@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pitfalls`] | where a plausible engine differs from the reference |
 //! | [`limits`] | cancellation, deadlines, memory, samples, depth |
+//! | [`steps`] | ranges against instants |
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,6 +21,7 @@ use crate::{Cancel, Engine, Options, QueryError, Request};
 
 mod limits;
 mod pitfalls;
+mod steps;
 
 static POOL: LazyLock<Arc<rayon::ThreadPool>> =
     LazyLock::new(|| Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap()));
