@@ -33,6 +33,8 @@ pub struct Checker<'a> {
     labels: Vec<Label<'a>>,
     /// Names found valid at each position: senders repeat them from series to series.
     known: Vec<&'a [u8]>,
+    /// The metric name found valid last.
+    metric: &'a [u8],
     /// Family of the last metadata taken from a series.
     described: &'a [u8],
 }
@@ -53,6 +55,7 @@ impl<'a> Checker<'a> {
             skip_count: request.skip_label_count_validation(),
             labels: Vec::new(),
             known: Vec::new(),
+            metric: b"",
             described: b"",
         }
     }
@@ -92,8 +95,11 @@ impl<'a> Checker<'a> {
     fn check_labels(&mut self, series: &Series<'a>) -> Result<(), Problem> {
         let name = self.labels.iter().find(|l| l.0 == METRIC_NAME.as_bytes()).ok_or(Problem::NoMetricName)?.1;
         let utf8 = series.is_ascii() || self.labels.iter().all(|(n, v)| is_utf8(n) && is_utf8(v));
-        if !self.skip_names && !std::str::from_utf8(name).is_ok_and(is_legacy_metric_name) {
-            return Err(Problem::MetricName);
+        if !self.skip_names && self.metric != name {
+            if !is_legacy_metric_name(name) {
+                return Err(Problem::MetricName);
+            }
+            self.metric = name;
         }
         self.check_count(name)?;
         let mut previous: &[u8] = b"";
@@ -131,8 +137,11 @@ impl<'a> Checker<'a> {
         if self.known.get(i).is_some_and(|k| *k == name) {
             return Ok(());
         }
-        let text = std::str::from_utf8(name).map_err(|_| Problem::LabelName(i))?;
-        if text.is_empty() || (!self.skip_names && !is_legacy_label_name(text)) {
+        let valid = match self.skip_names {
+            true => !name.is_empty() && is_utf8(name),
+            false => is_legacy_label_name(name),
+        };
+        if !valid {
             return Err(Problem::LabelName(i));
         }
         if name.len() > self.limits.max_label_name_length {

@@ -214,7 +214,11 @@ impl Work<'_, '_> {
 fn weight(series: &remote_write::Series<'_>) -> usize {
     const SAMPLE: usize = 24;
     const HISTOGRAM: usize = 256;
-    let labels: usize = series.labels().map(|(n, v)| n.len() + v.len() + 16).sum();
+    let labels = match series.raw_labels() {
+        // Each label message has at least four bytes beside its texts; a reference has five.
+        Some(raw) => 4 * raw.len(),
+        None => series.labels().map(|(n, v)| n.len() + v.len() + 16).sum(),
+    };
     let buckets = |h: HistogramRef<'_>| match h {
         HistogramRef::Int(h) => {
             h.positive_buckets.len()

@@ -269,19 +269,39 @@ impl LabelsBuilder {
 }
 
 /// Whether `name` matches `[a-zA-Z_][a-zA-Z0-9_]*`.
-pub fn is_legacy_label_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    !bytes.is_empty()
-        && !bytes[0].is_ascii_digit()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+pub fn is_legacy_label_name(name: impl AsRef<[u8]>) -> bool {
+    is_name(name.as_ref(), LABEL)
 }
 
 /// Whether `name` matches `[a-zA-Z_:][a-zA-Z0-9_:]*`.
-pub fn is_legacy_metric_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    !bytes.is_empty()
-        && !bytes[0].is_ascii_digit()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b':')
+pub fn is_legacy_metric_name(name: impl AsRef<[u8]>) -> bool {
+    is_name(name.as_ref(), METRIC)
+}
+
+const LABEL: u8 = 1;
+const METRIC: u8 = 2;
+
+/// For each byte the kinds of names it may stand in.
+const NAME_BYTES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0;
+    while b < 128 {
+        let c = b as u8;
+        if c.is_ascii_alphanumeric() || c == b'_' {
+            table[b] = LABEL | METRIC;
+        } else if c == b':' {
+            table[b] = METRIC;
+        }
+        b += 1;
+    }
+    table
+};
+
+#[inline]
+fn is_name(bytes: &[u8], kind: u8) -> bool {
+    // No early end: names are short and nearly always valid.
+    let kinds = bytes.iter().fold(kind, |kinds, b| kinds & NAME_BYTES[*b as usize]);
+    kinds != 0 && bytes.first().is_some_and(|b| !b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -306,6 +326,22 @@ mod tests {
         let b = Labels::from_pairs([("b", "1")]);
         let a_long = Labels::from_pairs([("a", "x".repeat(200).as_str())]);
         assert!(Labels::empty() < a && a < ab && ab < b && ab < a_long && a_long < b);
+    }
+
+    #[test]
+    fn knows_legacy_names() {
+        for (name, label, metric) in [
+            ("a", true, true),
+            ("_a9Z", true, true),
+            ("a:b", false, true),
+            (":", false, true),
+            ("9a", false, false),
+            ("", false, false),
+            ("a-b", false, false),
+            ("é", false, false),
+        ] {
+            assert_eq!((is_legacy_label_name(name), is_legacy_metric_name(name)), (label, metric), "{name:?}");
+        }
     }
 
     #[test]
