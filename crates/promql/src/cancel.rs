@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag a query looks at between batches. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    parent: Option<Arc<Cancel>>,
+}
 
 /// Cancels when it goes out of scope, as the future of a closed connection does.
 #[derive(Debug)]
@@ -19,12 +22,17 @@ impl Cancel {
 
     /// Asks the query to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// Whether the query was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed) || self.parent.as_ref().is_some_and(|p| p.is_cancelled())
+    }
+
+    /// A flag of its own that also counts as set when this one is.
+    pub fn child(&self) -> Self {
+        Self { flag: Arc::default(), parent: Some(Arc::new(self.clone())) }
     }
 
     /// Sets the flag when the guard is dropped.
@@ -36,5 +44,21 @@ impl Cancel {
 impl Drop for CancelGuard {
     fn drop(&mut self) {
         self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_follows_and_does_not_lead() {
+        let parent = Cancel::new();
+        let (first, second) = (parent.child(), parent.child());
+        drop(first.guard());
+        let grandchild = second.child();
+        assert!(first.is_cancelled() && !second.is_cancelled() && !parent.is_cancelled());
+        parent.cancel();
+        assert!(second.is_cancelled() && grandchild.is_cancelled());
     }
 }

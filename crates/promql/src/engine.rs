@@ -110,6 +110,11 @@ impl Engine {
         Self { options: Arc::new(options), pool }
     }
 
+    /// The same engine with other options.
+    pub fn with(&self, options: Options) -> Self {
+        Self { options: Arc::new(options), pool: self.pool.clone() }
+    }
+
     /// How queries are run.
     pub fn options(&self) -> &Options {
         &self.options
@@ -142,6 +147,7 @@ impl Engine {
         let timeout = request.timeout.unwrap_or(self.options.timeout).min(self.options.timeout);
         let deadline = Instant::now() + timeout;
         let plan = self.plan(expr, request)?;
+        let cancel = cancel.child();
         let _guard = cancel.guard();
         let selections = self.select(&plan, &*source).await?;
         let job = Job {

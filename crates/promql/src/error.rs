@@ -23,6 +23,17 @@ pub enum QueryError {
     /// Series could not be read: `internal`, or `execution` for limits of the source.
     #[error("expanding series: {0}")]
     Storage(SourceError),
+    /// It would hold more memory than it may: `execution`.
+    #[error(
+        "the query needs more memory than a single query may hold (limit: {limit} bytes) \
+         (err-mimir-max-estimated-memory-consumption-per-query). Narrow the time range or the selectors of the \
+         query. To adjust the related per-tenant limit, configure \
+         -querier.max-estimated-memory-consumption-per-query, or contact your service administrator."
+    )]
+    TooMuchMemory {
+        /// Bytes.
+        limit: u64,
+    },
     /// A fault of ours: `internal`.
     #[error("unexpected error: {0}")]
     Internal(String),
@@ -38,7 +49,8 @@ impl QueryError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Parse(_) | Self::BadData(_) => "bad_data",
-            Self::Execution(_) | Self::Storage(SourceError::TooManySeries { .. }) => "execution",
+            Self::Execution(_) | Self::TooMuchMemory { .. } => "execution",
+            Self::Storage(SourceError::TooManySeries { .. } | SourceError::Limit(_)) => "execution",
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Storage(_) | Self::Internal(_) => "internal",

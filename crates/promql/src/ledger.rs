@@ -45,7 +45,7 @@ impl Ledger {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(held, Ordering::Relaxed);
         if self.limit > 0 && held > self.limit {
-            return Err(over_limit(self.limit));
+            return Err(QueryError::TooMuchMemory { limit: self.limit });
         }
         Ok(())
     }
@@ -68,15 +68,6 @@ impl Drop for Charge {
             ledger.held.fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
-}
-
-fn over_limit(limit: u64) -> QueryError {
-    QueryError::execution(format!(
-        "the query exceeded the maximum allowed estimated amount of memory consumed by a single query \
-         (limit: {limit} bytes) (err-mimir-max-estimated-memory-consumption-per-query). Consider narrowing the \
-         time range or the selectors of the query. To adjust the related per-tenant limit, configure \
-         -querier.max-estimated-memory-consumption-per-query, or contact your service administrator."
-    ))
 }
 
 #[cfg(test)]
