@@ -29,7 +29,8 @@ pub fn target(data: &[u8]) {
 }
 
 fn same(expr: &Expr, printed: &str) {
-    if !is_printable(expr) {
+    // Prometheus' lexer does not read the replacement character that its printer writes.
+    if !is_printable(expr) || printed.contains(char::REPLACEMENT_CHARACTER) {
         return;
     }
     match parse(printed, &Options::all()) {
@@ -42,7 +43,7 @@ fn same(expr: &Expr, printed: &str) {
 
 /// What printing as Prometheus does may change: matchers come in the order of their texts, the
 /// sign of `+Inf` is read as an operator in front of a power, a plus in front of a duration is left
-/// out, and so is the minus of `-0s`.
+/// out, and so is the minus of `-0s`. Milliseconds inside a duration expression may lose one.
 fn normal(mut value: Value) -> Value {
     match &mut value {
         Value::Object(object) => {
@@ -53,8 +54,11 @@ fn normal(mut value: Value) -> Value {
             if is("op", "+") && is("type", "durationExpr") && object["lhs"].is_null() {
                 return normal(object["rhs"].take());
             }
-            if is("val", "-0") {
-                object.insert("val".into(), "0".into());
+            let seconds = object.get("val").and_then(Value::as_str).and_then(|v| v.parse::<f64>().ok());
+            if let Some(seconds) =
+                seconds.filter(|s| *s == 0.0 || object.get("duration") == Some(&true.into()))
+            {
+                object.insert("val".into(), (seconds.floor() as i64).into());
             }
             for (name, value) in object.iter_mut() {
                 *value = normal(value.take());
@@ -69,7 +73,8 @@ fn normal(mut value: Value) -> Value {
     value
 }
 
-/// Times with `@` are printed as seconds, in floats.
+/// Times with `@` are printed as seconds, in floats, and numbers written as durations are cut to
+/// milliseconds in floats, which may lose one.
 fn is_printable(expr: &Expr) -> bool {
     let mut exact = true;
     expr.walk(&mut |e| {
@@ -77,6 +82,10 @@ fn is_printable(expr: &Expr) -> bool {
             Expr::Vector(v) => v.at,
             Expr::Matrix(m) => m.selector.at,
             Expr::Subquery(s) => s.at,
+            Expr::Number(n) if n.duration => {
+                exact &= n.value.fract() == 0.0;
+                None
+            }
             _ => None,
         };
         exact &= !matches!(at, Some(At::Time(t)) if t.unsigned_abs() > 1 << 52);
