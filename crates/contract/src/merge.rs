@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use norn_model::labels::Labels;
+use norn_model::sample::Exemplar;
 
 use crate::source::{
-    ChunkBuf, Coverage, LabelsRequest, MetadataRequest, MetricMetadata, SelectRequest, Selection, SeriesData,
-    SeriesSource, SourceError,
+    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, MetricMetadata, SelectRequest,
+    Selection, SeriesData, SeriesExemplars, SeriesSource, SourceError,
 };
 
 /// The union of several sources. Fails when one of them does.
@@ -70,6 +71,17 @@ impl SeriesSource for Merged {
         async move {
             let lists = try_join_all(self.sources.iter().map(|s| s.metadata(request.clone()))).await?;
             Ok(merge_metadata(lists, &request))
+        }
+        .boxed()
+    }
+
+    fn exemplars(
+        &self,
+        request: ExemplarsRequest,
+    ) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
+        async move {
+            let lists = try_join_all(self.sources.iter().map(|s| s.exemplars(request.clone()))).await?;
+            Ok(merge_exemplars(lists))
         }
         .boxed()
     }
@@ -157,6 +169,28 @@ fn merge_metadata(lists: Vec<Vec<MetricMetadata>>, request: &MetadataRequest) ->
     merged
 }
 
+fn merge_exemplars(lists: Vec<Vec<SeriesExemplars>>) -> Vec<SeriesExemplars> {
+    let mut all: Vec<SeriesExemplars> = lists.into_iter().flatten().collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1.append(&mut next.1);
+        }
+        same
+    });
+    for (_, exemplars) in &mut all {
+        sort_exemplars(exemplars);
+    }
+    all
+}
+
+/// Sorts a series' exemplars by time and drops repetitions.
+pub fn sort_exemplars(exemplars: &mut Vec<Exemplar>) {
+    exemplars.sort_by(|a, b| a.timestamp.cmp(&b.timestamp).then(a.value.total_cmp(&b.value)));
+    exemplars.dedup_by(|a, b| a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits() && a.labels == b.labels);
+}
+
 #[cfg(test)]
 mod tests {
     use norn_model::chunk::ChunkEncoding;
@@ -199,6 +233,19 @@ mod tests {
         assert_eq!(times(0), [(20, 20), (50, 50)]);
         assert_eq!(times(1), [(9, 9)]);
         assert_eq!(times(2), [(7, 7)]);
+    }
+
+    #[test]
+    fn merges_exemplars() {
+        let at = |timestamp| Exemplar { labels: Labels::from_pairs([("id", "1")]), value: 2.0, timestamp };
+        let of = |name: &str, times: &[i64]| {
+            (Labels::from_pairs([("a", name)]), times.iter().map(|t| at(*t)).collect::<Vec<_>>())
+        };
+        let merged = merge_exemplars(vec![
+            vec![of("1", &[5, 9]), of("3", &[1])],
+            vec![of("1", &[2, 5, 7]), of("2", &[4])],
+        ]);
+        assert_eq!(merged, [of("1", &[2, 5, 7, 9]), of("2", &[4]), of("3", &[1])]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use norn_model::chunk::ChunkEncoding;
 use norn_model::labels::Labels;
 use norn_model::matcher::Matcher;
 use norn_model::metadata::Metadata;
+use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 
 /// What is asked of a source.
@@ -142,6 +143,20 @@ pub struct MetadataRequest {
     pub limit_per_metric: Option<usize>,
 }
 
+/// What is asked for exemplars.
+#[derive(Clone, Debug)]
+pub struct ExemplarsRequest {
+    /// Sets of matchers; a series counts when any set passes.
+    pub matchers: Vec<Arc<[Matcher]>>,
+    /// First millisecond.
+    pub mint: Millis,
+    /// Last millisecond.
+    pub maxt: Millis,
+}
+
+/// A series and its exemplars, sorted by time, each once.
+pub type SeriesExemplars = (Labels, Vec<Exemplar>);
+
 /// A metric's name and what was said of it.
 pub type MetricMetadata = (String, Vec<Metadata>);
 
@@ -154,6 +169,9 @@ pub enum SourceError {
         /// The limit.
         limit: usize,
     },
+    /// A limit of the tenant forbids the answer; the text names it.
+    #[error("{0}")]
+    Limit(String),
     /// A chunk can not be decoded.
     #[error("chunk is corrupt: {0}")]
     Corrupt(String),
@@ -182,6 +200,12 @@ pub trait SeriesSource: Send + Sync {
 
     /// Metadata of metrics, sorted by name.
     fn metadata(&self, request: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>>;
+
+    /// Exemplars, by series in label order; series without any are left out.
+    fn exemplars(
+        &self,
+        request: ExemplarsRequest,
+    ) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>>;
 }
 
 /// Gives handles narrowed to one tenant.

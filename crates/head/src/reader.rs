@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hashbrown::HashSet;
+use norn_contract::merge::sort_exemplars;
 use norn_contract::source::{
-    Coverage, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesSource, SourceError,
+    Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesExemplars,
+    SeriesSource, SourceError,
 };
 use norn_model::labels::Labels;
 use norn_model::metadata::Metadata;
@@ -74,6 +76,37 @@ impl TenantReader {
             named.extend(slice.iter().map(|e| (labels(e.series), e.exemplar.clone())));
         }
         named
+    }
+
+    /// The exemplars of matching series.
+    fn exemplars_now(&self, request: &ExemplarsRequest) -> Vec<SeriesExemplars> {
+        let mut found: Vec<SeriesExemplar> = {
+            let ring = self.state.exemplars.lock();
+            let in_range = |e: &&SeriesExemplar| {
+                (request.mint..=request.maxt).contains(&e.exemplar.timestamp)
+            };
+            ring.iter().filter(in_range).cloned().collect()
+        };
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let sets = request.matchers.iter();
+        let sets = sets.flat_map(|m| select::matching(&self.shared, self.state.number, m));
+        let matching: HashSet<SeriesRef, foldhash::fast::RandomState> =
+            runs::series(&runs::normalise(sets.collect())).collect();
+        found.retain(|e| matching.contains(&e.series));
+        // Stable: of equal times the older arrival stays first.
+        found.sort_by_key(|e| e.series);
+        let mut out: Vec<SeriesExemplars> = Vec::new();
+        for of_series in found.chunk_by(|a, b| a.series == b.series) {
+            let labels = of_series.first().map(|e| e.series);
+            let labels = labels.map(|s| Labels::from_sorted(self.shared.catalog.read().labels(s)));
+            let mut exemplars = of_series.iter().map(|e| e.exemplar.clone()).collect();
+            sort_exemplars(&mut exemplars);
+            out.extend(labels.map(|labels| (labels, exemplars)));
+        }
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        out
     }
 
     /// Whether every sample of the tenant lies in the range.
@@ -248,5 +281,12 @@ impl SeriesSource for TenantReader {
         request: MetadataRequest,
     ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
         Box::pin(async move { Ok(self.metadata_now(&request)) })
+    }
+
+    fn exemplars(
+        &self,
+        request: ExemplarsRequest,
+    ) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
+        Box::pin(async move { Ok(self.exemplars_now(&request)) })
     }
 }

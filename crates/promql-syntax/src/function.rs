@@ -128,9 +128,54 @@ pub fn lookup(name: &str) -> Option<&'static Function> {
     FUNCTIONS.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &FUNCTIONS[i])
 }
 
+/// Aggregations that are experimental like functions.
+const AGGREGATIONS: [&str; 2] = ["limitk", "limit_ratio"];
+
+/// A set of experimental functions and aggregations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Experimental(u32);
+
+impl Experimental {
+    /// Every one of them.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// Those with these names; `all` is every one. Other names add nothing: they are not
+    /// experimental, or not of this version of the language.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().fold(Self::default(), |set, name| match name {
+            "all" => Self::ALL,
+            name => Self(set.0 | bit(name)),
+        })
+    }
+
+    /// Whether `name` is in the set.
+    pub fn has(self, name: &str) -> bool {
+        self.0 & bit(name) != 0
+    }
+}
+
+/// The bit of an experimental name; 0 for other names.
+fn bit(name: &str) -> u32 {
+    let functions = FUNCTIONS.iter().filter(|f| f.experimental).map(|f| f.name);
+    let position = AGGREGATIONS.into_iter().chain(functions).position(|known| known == name);
+    position.and_then(|i| 1u32.checked_shl(i as u32)).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn experimental_names_are_a_set() {
+        assert!(FUNCTIONS.iter().filter(|f| f.experimental).count() + AGGREGATIONS.len() <= 32);
+        let two = Experimental::named(["info", "limitk", "rate", "no_such"]);
+        assert!(two.has("info") && two.has("limitk"));
+        assert!(!two.has("limit_ratio") && !two.has("rate") && !two.has("no_such"));
+        let all = Experimental::named(["all"]);
+        assert_eq!(all, Experimental::ALL);
+        assert!(FUNCTIONS.iter().all(|f| all.has(f.name) == f.experimental));
+        assert_eq!(Experimental::named([]), Experimental::default());
+    }
 
     #[test]
     fn table_is_sorted_and_complete() {

@@ -31,6 +31,7 @@ pub mod series;
 mod token;
 
 pub use error::ParseError;
+pub use function::Experimental;
 pub use json::to_json;
 pub use parser::{MAX_DEPTH, MAX_DURATION_OPERATORS};
 pub use pretty::pretty;
@@ -42,7 +43,7 @@ use norn_model::matcher::Matcher;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Functions and aggregations marked experimental.
-    pub experimental_functions: bool,
+    pub experimental_functions: Experimental,
     /// `anchored` and `smoothed`.
     pub extended_range_selectors: bool,
     /// `fill`, `fill_left` and `fill_right`.
@@ -52,7 +53,11 @@ pub struct Options {
 impl Options {
     /// Everything on.
     pub fn all() -> Self {
-        Self { experimental_functions: true, extended_range_selectors: true, fill_modifiers: true }
+        Self {
+            experimental_functions: Experimental::ALL,
+            extended_range_selectors: true,
+            fill_modifiers: true,
+        }
     }
 }
 

@@ -393,7 +393,7 @@ impl<'a> Parser<'a> {
         let name = self.word(span);
         match function::lookup(name) {
             None => self.error(span, format!("unknown function with name \"{name}\"")),
-            Some(f) if f.experimental && !self.options.experimental_functions => {
+            Some(f) if f.experimental && !self.options.experimental_functions.has(name) => {
                 self.error(span, format!("function \"{name}\" is not enabled"))
             }
             Some(f) => Ok(f),
@@ -410,7 +410,7 @@ impl<'a> Parser<'a> {
         if args.is_empty() {
             return self.error(span, "no arguments for aggregate expression provided");
         }
-        if op.is_experimental() && !self.options.experimental_functions {
+        if op.is_experimental() && !self.options.experimental_functions.has(op.as_str()) {
             let flag = "--enable-feature=promql-experimental-functions";
             return self
                 .error(span, format!("{}() is experimental and must be enabled with {flag}", op.as_str()));

@@ -12,8 +12,8 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use norn_codec::xor::XorState;
 use norn_contract::source::{
-    ChunkBuf, Coverage, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData, SeriesSource,
-    SourceError,
+    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData,
+    SeriesExemplars, SeriesSource, SourceError,
 };
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
@@ -66,6 +66,10 @@ impl SeriesSource for Source {
         &self,
         _: MetadataRequest,
     ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn exemplars(&self, _: ExemplarsRequest) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }

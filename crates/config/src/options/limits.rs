@@ -43,8 +43,18 @@ crate::table::options! {
         [Basic] out_of_order_time_window: Duration = Duration::ZERO, "limits.out_of_order_time_window", "ingester.out-of-order-time-window";
         /// Bytes of memory one query may hold; 0 for no limit.
         [Experimental] max_estimated_memory_consumption_per_query: u64 = 0, "limits.max_estimated_memory_consumption_per_query", "querier.max-estimated-memory-consumption-per-query";
-        /// Series one selector of a query may read; 0 for no limit.
+        /// Series one query may read; 0 for no limit.
         [Advanced] max_fetched_series_per_query: usize = 0, "limits.max_fetched_series_per_query", "querier.max-fetched-series-per-query";
+        /// Bytes of a query's text; 0 for no limit.
+        [Experimental] max_query_expression_size_bytes: usize = 0, "limits.max_query_expression_size_bytes", "query-frontend.max-query-expression-size-bytes";
+        /// Time between start and end of a range query; 0 for no limit.
+        [Advanced] max_total_query_length: Duration = Duration::ZERO, "limits.max_total_query_length", "query-frontend.max-total-query-length";
+        /// Time that one selector of a query may cover; 0 for no limit.
+        [Advanced] max_partial_query_length: Duration = Duration::ZERO, "limits.max_partial_query_length", "querier.max-partial-query-length";
+        /// How far back queries see; 0 for no limit.
+        [Advanced] max_query_lookback: Duration = Duration::ZERO, "limits.max_query_lookback", "querier.max-query-lookback";
+        /// Answer questions about label names, label values and active series.
+        [Basic] cardinality_analysis_enabled: bool = false, "limits.cardinality_analysis_enabled", "querier.cardinality-analysis-enabled";
         /// Experimental PromQL functions that may be used: names separated by commas, or all.
         [Experimental] enabled_promql_experimental_functions: Vec<String> = Vec::new(), "limits.enabled_promql_experimental_functions", "query-frontend.enabled-promql-experimental-functions";
         /// Extended range selectors that may be used: smoothed, anchored.
