@@ -238,6 +238,8 @@ impl Stream for Delta {
 
     fn put_stale(&mut self, writer: &mut Writer) {
         varbit::put_int(writer, 0);
+        // Where whoever reads it gets to.
+        self.value = self.value.wrapping_add(self.change);
     }
 
     fn take_first(&mut self, reader: &mut Reader<'_>) {
