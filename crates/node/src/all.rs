@@ -26,6 +26,7 @@ use norn_kit::stage::StageCpu;
 use norn_limits::TenantLimits;
 use norn_log::EmbeddedLog;
 use norn_promql::Engine;
+use norn_querier::Gate;
 use tokio::sync::mpsc;
 
 use crate::self_monitor::SelfMonitor;
@@ -44,6 +45,8 @@ struct Process {
     ingester: Arc<Ingester>,
     distributor: Distributor,
     engine: Engine,
+    limits: TenantLimits,
+    gate: Gate,
     authentication: Authentication,
     /// The first reason why the process must end.
     fatal: mpsc::UnboundedReceiver<String>,
@@ -52,7 +55,8 @@ struct Process {
 /// Runs every role until a signal or a failure.
 pub async fn run(run: &Run) -> Result<(), Error> {
     let config = &run.config;
-    let Process { registry, log, ingester, distributor, engine, authentication, fatal } = open(config)?;
+    let Process { registry, log, ingester, distributor, engine, limits, gate, authentication, fatal } =
+        open(config)?;
     let listener = Listener::bind(&config.server.http_listen_address, config.server.http_listen_port).await?;
     let address = listener.local_addr()?;
 
@@ -66,6 +70,8 @@ pub async fn run(run: &Run) -> Result<(), Error> {
         ingester: &ingester,
         distributor: &distributor,
         engine,
+        limits,
+        gate,
         authentication,
     };
     let (make_router, options) = (door.router(), server_options(config));
@@ -116,8 +122,9 @@ fn open(config: &Config) -> Result<Process, Error> {
     figures::register(&registry, &log, &ingester);
     // Apart, so that heavy queries never hold up writes.
     let (write_pool, query_pool) = (Pool::new("write", 0)?, Pool::new("query", 0)?);
+    let limits = TenantLimits::new(config.limits.clone());
     let parts = norn_distributor::Parts {
-        limits: TenantLimits::new(config.limits.clone()),
+        limits: limits.clone(),
         log: shared_log,
         applied: Some(ingester.clone()),
         clock: Arc::new(SystemClock),
@@ -128,11 +135,14 @@ fn open(config: &Config) -> Result<Process, Error> {
     };
     let distributor = Distributor::new(parts, &registry);
     let engine = Engine::new(engine_options(config), query_pool.shared());
+    let data_dir = Path::new(&config.general.data_dir);
+    // What ran when the last process ended was logged.
+    let (gate, _) = Gate::with_file(config.querier.max_concurrent, &norn_log::disk::Disk, data_dir)?;
     let authentication = match config.general.multitenancy_enabled {
         true => Authentication::by_header(),
         false => Authentication::fixed(&config.general.no_auth_tenant)?,
     };
-    Ok(Process { registry, log, ingester, distributor, engine, authentication, fatal })
+    Ok(Process { registry, log, ingester, distributor, engine, limits, gate, authentication, fatal })
 }
 
 fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_log::options::Options {
@@ -153,19 +163,12 @@ fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_lo
 }
 
 fn engine_options(config: &Config) -> norn_promql::Options {
-    let (c, limits) = (&config.querier, &config.limits);
+    let c = &config.querier;
     norn_promql::Options {
         lookback: c.lookback_delta.as_millis() as i64,
         max_samples: c.max_samples,
         timeout: c.timeout,
         default_subquery_step: c.default_evaluation_interval.as_millis() as i64,
-        syntax: norn_promql::syntax::Options {
-            experimental_functions: !limits.enabled_promql_experimental_functions.is_empty(),
-            extended_range_selectors: !limits.enabled_promql_extended_range_selectors.is_empty(),
-            fill_modifiers: false,
-        },
-        max_memory_bytes: limits.max_estimated_memory_consumption_per_query,
-        max_series: limits.max_fetched_series_per_query,
         ..norn_promql::Options::default()
     }
 }
@@ -208,6 +211,8 @@ struct Door<'a> {
     ingester: &'a Arc<Ingester>,
     distributor: &'a Distributor,
     engine: Engine,
+    limits: TenantLimits,
+    gate: Gate,
     authentication: Authentication,
 }
 
@@ -225,6 +230,8 @@ impl Door<'_> {
             engine: self.engine,
             clock: Arc::new(SystemClock),
             metrics: norn_querier::Metrics::register(self.registry),
+            limits: self.limits,
+            gate: self.gate,
         });
         let status = norn_querier::status_routes(BUILD);
         let prefix = &self.config.api.prometheus_http_prefix;

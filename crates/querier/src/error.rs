@@ -48,7 +48,7 @@ impl ApiError {
 impl From<SourceError> for ApiError {
     fn from(error: SourceError) -> Self {
         let kind = match error {
-            SourceError::TooManySeries { .. } => "execution",
+            SourceError::TooManySeries { .. } | SourceError::Limit(_) => "execution",
             SourceError::Corrupt(_) | SourceError::Unavailable(_) => "internal",
         };
         Self::Told(kind, error.to_string())

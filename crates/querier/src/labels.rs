@@ -30,7 +30,7 @@ pub(crate) async fn series(
     let limit = form.limit()?;
     let (mint, maxt) = form.range()?;
     let sets = matcher_sets(&form).map_err(|why| ApiError::parameter("match[]", why))?;
-    let source = api.sources.tenant(&tenant);
+    let source = api.source(&tenant, &api.limits.for_tenant(&tenant));
     let mut labels = Vec::new();
     for matchers in &sets {
         let matchers = Arc::clone(matchers);
@@ -56,7 +56,7 @@ pub(crate) async fn names(
 ) -> Result<Response, ApiError> {
     let form = Form::read(request).await?;
     let (request, limit) = labels_request(&form)?;
-    let names = api.sources.tenant(&tenant).label_names(request).await?;
+    let names = api.source(&tenant, &api.limits.for_tenant(&tenant)).label_names(request).await?;
     api.metrics.answered(&tenant, "label_names");
     Ok(texts(names, limit))
 }
@@ -70,7 +70,7 @@ pub(crate) async fn values(
     let name = label_name(request.uri().path())?;
     let form = Form::read(request).await?;
     let (request, limit) = labels_request(&form)?;
-    let values = api.sources.tenant(&tenant).label_values(name, request).await?;
+    let values = api.source(&tenant, &api.limits.for_tenant(&tenant)).label_values(name, request).await?;
     api.metrics.answered(&tenant, "label_values");
     Ok(texts(values, limit))
 }
@@ -94,7 +94,7 @@ pub(crate) async fn metadata(
         number("limit_per_metric")?.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let metric = Some(form.get("metric")).filter(|m| !m.is_empty()).map(str::to_owned);
     let request = MetadataRequest { metric, limit, limit_per_metric };
-    let metrics = api.sources.tenant(&tenant).metadata(request).await?;
+    let metrics = api.source(&tenant, &api.limits.for_tenant(&tenant)).metadata(request).await?;
     api.metrics.answered(&tenant, "metadata");
     Ok(success(move |out: &mut Vec<u8>| write_metadata(out, &metrics), &Notes::default()))
 }

@@ -8,8 +8,11 @@
 //! |---|---|
 //! | `query` | `/query` and `/query_range` |
 //! | `labels` | `/series`, `/labels`, `/label/{name}/values`, `/metadata` |
+//! | `exemplars` | `/query_exemplars` |
 //! | `text` | `/format_query`, `/parse_query` |
 //! | `status` | `/status/*`, for everyone |
+//! | `gate`, `active` | how many queries run at once, and the file that names them |
+//! | `limited` | what a tenant's limits leave of a source |
 //! | `params`, `calendar`, `escape` | forms, times, durations, escaped names |
 //! | `result`, `json` | results and their encoding |
 //! | `response`, `error` | the envelope of answers and of errors |
@@ -19,11 +22,15 @@
 //! answers, and a test compares them byte for byte. Routes have no prefix: the node puts
 //! `-http.prometheus-http-prefix` before them.
 
+mod active;
 mod calendar;
 mod error;
 mod escape;
+mod exemplars;
+mod gate;
 mod json;
 mod labels;
+mod limited;
 mod metrics;
 mod params;
 mod query;
@@ -35,12 +42,17 @@ mod text;
 use std::sync::Arc;
 
 use norn_contract::clock::Clock;
-use norn_contract::source::TenantSources;
+use norn_contract::source::{SeriesSource, TenantSources};
 use norn_http::axum::Router;
 use norn_http::axum::http::StatusCode;
 use norn_http::axum::routing::{MethodRouter, get};
+use norn_limits::{Limits, TenantLimits};
+use norn_model::tenant::Tenant;
 use norn_promql::Engine;
+use norn_promql_syntax::Experimental;
 
+pub use active::LeftOver;
+pub use gate::Gate;
 pub use metrics::Metrics;
 pub use status::status_routes;
 
@@ -54,9 +66,31 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Where answers are counted.
     pub metrics: Metrics,
+    /// What each tenant may ask.
+    pub limits: TenantLimits,
+    /// How many queries run at once.
+    pub gate: Gate,
 }
 
 type Api = Arc<Options>;
+
+impl Options {
+    /// What `tenant` may see of its series, for one request.
+    fn source(&self, tenant: &Tenant, limits: &Arc<Limits>) -> Arc<dyn SeriesSource> {
+        let source = self.sources.tenant(tenant);
+        Arc::new(limited::Limited::new(source, limits.clone(), self.clock.now()))
+    }
+
+    /// The engine as `limits` allow it.
+    fn engine(&self, limits: &Limits) -> Engine {
+        let mut options = self.engine.options().clone();
+        let names = limits.enabled_promql_experimental_functions.iter().map(String::as_str);
+        options.syntax.experimental_functions = Experimental::named(names);
+        options.syntax.extended_range_selectors = !limits.enabled_promql_extended_range_selectors.is_empty();
+        options.max_memory_bytes = limits.max_estimated_memory_consumption_per_query;
+        self.engine.with(options)
+    }
+}
 
 /// The routes of tenants. Handlers expect a [`Tenant`](norn_model::tenant::Tenant) in the
 /// request's extensions.
@@ -64,6 +98,7 @@ pub fn routes(options: Options) -> Router {
     Router::new()
         .route("/api/v1/query", refuse_others(get(query::instant).post(query::instant)))
         .route("/api/v1/query_range", refuse_others(get(query::range).post(query::range)))
+        .route("/api/v1/query_exemplars", refuse_others(get(exemplars::query).post(exemplars::query)))
         .route("/api/v1/series", refuse_others(get(labels::series).post(labels::series)))
         .route("/api/v1/labels", refuse_others(get(labels::names).post(labels::names)))
         .route("/api/v1/label/{name}/values", refuse_others(get(labels::values)))

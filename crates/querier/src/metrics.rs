@@ -8,6 +8,12 @@ use norn_kit::metrics::prometheus_client::metrics::family::Family;
 use norn_model::tenant::Tenant;
 use norn_promql::value::Stats;
 
+/// Ids of limits, and what they are called in figures.
+const REASONS: [(&str, &str); 2] = [
+    ("max-series-per-query", "max-fetched-series-per-query"),
+    ("max-estimated-memory-consumption-per-query", "max-estimated-memory-consumption-per-query"),
+];
+
 type ByUser<N> = Family<[(&'static str, String); 1], N>;
 
 /// Counters by tenant. Cloning shares them.
@@ -18,6 +24,7 @@ pub struct Metrics {
     samples: ByUser<Counter>,
     series: ByUser<Counter>,
     chunk_bytes: ByUser<Counter>,
+    rejected: Family<[(&'static str, String); 2], Counter>,
 }
 
 impl Metrics {
@@ -49,12 +56,26 @@ impl Metrics {
                 "Bytes of chunks that queries read",
                 Family::default(),
             ),
+            rejected: registry.register(
+                "cortex_querier_queries_rejected_total",
+                "Queries that met a limit, by its name",
+                Family::default(),
+            ),
         }
     }
 
     /// An answer was given.
     pub(crate) fn answered(&self, tenant: &Tenant, operation: &str) {
         self.queries.get_or_create(&[("op", operation.to_owned()), ("user", tenant.to_string())]).inc();
+    }
+
+    /// A query failed with this text; counted where it met a limit.
+    pub(crate) fn failed(&self, tenant: &Tenant, text: &str) {
+        let met = |(id, _): &&(&str, &str)| text.contains(&format!("(err-mimir-{id})"));
+        if let Some((_, reason)) = REASONS.iter().find(met) {
+            let labels = [("reason", (*reason).to_owned()), ("user", tenant.to_string())];
+            self.rejected.get_or_create(&labels).inc();
+        }
     }
 
     /// A query was evaluated.

@@ -7,12 +7,17 @@ use std::time::{Duration, Instant};
 use norn_http::axum::Extension;
 use norn_http::axum::extract::{Request, State};
 use norn_http::axum::response::Response;
+use norn_limits::Limits;
+use norn_model::Millis;
 use norn_model::quote::Quoted;
+use norn_model::rejection::Rejection;
 use norn_model::tenant::Tenant;
+use norn_promql::value::Value;
 use norn_promql::{Cancel, QueryError, Request as Query};
 
 use crate::Api;
 use crate::error::ApiError;
+use crate::limited::oldest;
 use crate::params::{Form, duration};
 use crate::response::{Notes, success};
 use crate::result::QueryData;
@@ -59,8 +64,51 @@ pub(crate) async fn range(
         ));
     }
     let timeout = timeout(&form)?;
-    let query = Query::range(form.get("query"), start.millis(), end.millis(), step / NANOS_PER_MILLI);
+    let (end, step) = (end.millis(), step / NANOS_PER_MILLI);
+    let limits = api.limits.for_tenant(&tenant);
+    let start = first_step(start.millis(), step, oldest(&limits, api.clock.now()));
+    check_length(&limits, start, end)?;
+    if start > end {
+        // Nothing of it may be seen.
+        check_size(&limits, form.get("query"))?;
+        api.engine(&limits).parse(form.get("query")).map_err(QueryError::Parse)?;
+        let nothing = Value::Matrix(Vec::new());
+        return Ok(success(QueryData::new(nothing, None), &Notes::default()));
+    }
+    let query = Query::range(form.get("query"), start, end, step);
     run(&api, &tenant, "query_range", &form, with_options(query, &form, limit, timeout)?).await
+}
+
+/// The first of `start`, `start + step`, … that is not before `oldest`.
+fn first_step(start: Millis, step: Millis, oldest: Millis) -> Millis {
+    let hidden = oldest.saturating_sub(start).max(0);
+    let steps = hidden.div_euclid(step) + Millis::from(hidden.rem_euclid(step) > 0);
+    start.saturating_add(steps.saturating_mul(step))
+}
+
+fn check_length(limits: &Limits, start: Millis, end: Millis) -> Result<(), ApiError> {
+    let limit = limits.max_total_query_length;
+    let length = Duration::from_millis(end.saturating_sub(start).max(0) as u64);
+    if limit.is_zero() || length <= limit {
+        return Ok(());
+    }
+    let message = format!("the query covers too much time (query range: {length:?}, limit: {limit:?})");
+    Err(refused("max-total-query-length", &message, "query-frontend.max-total-query-length"))
+}
+
+/// Whether a tenant may ask with a text of this size.
+pub(crate) fn check_size(limits: &Limits, query: &str) -> Result<(), ApiError> {
+    let (limit, size) = (limits.max_query_expression_size_bytes, query.len());
+    if limit == 0 || size <= limit {
+        return Ok(());
+    }
+    let message = format!("the query's text is too long (size: {size} bytes, limit: {limit} bytes)");
+    let flag = "query-frontend.max-query-expression-size-bytes";
+    Err(refused("max-query-expression-size-bytes", &message, flag))
+}
+
+fn refused(id: &'static str, message: &str, flag: &str) -> ApiError {
+    ApiError::bad_data(Rejection::new(id, "", message).with_tenant_flags(&[flag]))
 }
 
 fn timeout(form: &Form) -> Result<Option<Duration>, ApiError> {
@@ -97,8 +145,23 @@ async fn run(
     form: &Form,
     query: Query,
 ) -> Result<Response, ApiError> {
+    let limits = api.limits.for_tenant(tenant);
+    check_size(&limits, &query.text)?;
+    let engine = api.engine(&limits);
+    let expr = engine.parse(&query.text).map_err(QueryError::Parse)?;
+    let most = engine.options().timeout;
+    let deadline = Instant::now() + query.timeout.map_or(most, |t| t.min(most));
+    let _running = api.gate.enter(tenant, &query.text, api.clock.now(), deadline).await?;
     let began = Instant::now();
-    let output = api.engine.run(&query, api.sources.tenant(tenant), Cancel::new()).await?;
+    let query = Query { timeout: Some(deadline.saturating_duration_since(began)), ..query };
+    let source = api.source(tenant, &limits);
+    let output = match engine.run_parsed(&expr, &query, source, Cancel::new()).await {
+        Ok(output) => output,
+        Err(error) => {
+            api.metrics.failed(tenant, &error.to_string());
+            return Err(error.into());
+        }
+    };
     let took = began.elapsed();
     api.metrics.answered(tenant, operation);
     api.metrics.evaluated(tenant, took, &output.stats);

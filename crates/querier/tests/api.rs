@@ -93,6 +93,32 @@ async fn metadata_is_limited_as_prometheus_does() {
 }
 
 #[tokio::test]
+async fn exemplars_come_by_series() {
+    let router = source::router();
+    let ask =
+        async |parameters: &str| get(&router, &format!("/api/v1/query_exemplars?query={parameters}")).await;
+    let (status, body) = ask("http_requests_total").await;
+    let first = r#"{"status":"success","data":[{"seriesLabels":{"__name__":"http_requests_total","#;
+    let tail = r#""exemplars":[{"labels":{"id":"<1>"},"value":"0.5","timestamp":"#;
+    assert_eq!(status, 200);
+    assert!(body.starts_with(first) && body.matches(tail).count() == 4, "{body}");
+    // Every selector counts, wherever it is.
+    let (_, both) = ask("sum(rate(http_requests_total[5m]))%20or%20http_requests_total").await;
+    assert_eq!(both, body);
+    assert_eq!(ask("http_requests_total&end=5").await.1, r#"{"status":"success","data":[]}"#);
+    // What Prometheus 3.14 answers.
+    assert_eq!(ask("1").await, (204, String::new()));
+    for (parameters, error) in [
+        ("up%20%2B", "1:5: parse error: unexpected end of input"),
+        ("up&start=10&end=5", "end timestamp must not be before start timestamp"),
+        ("", "unknown position: parse error: no expression found in input"),
+    ] {
+        let want = format!(r#"{{"status":"error","errorType":"bad_data","error":"{error}"}}"#);
+        assert_eq!(ask(parameters).await, (400, want));
+    }
+}
+
+#[tokio::test]
 async fn series_say_when_they_were_cut() {
     let body = data(&source::router(), "/api/v1/series?match[]=http_requests_total&limit=1").await;
     assert_eq!(body["data"].as_array().unwrap().len(), 1);
@@ -238,6 +264,9 @@ impl SeriesSource for Broken {
         &self,
         _: MetadataRequest,
     ) -> BoxFuture<'_, Result<Vec<(String, Vec<Metadata>)>, SourceError>> {
+        self.answer()
+    }
+    fn exemplars(&self, _: ExemplarsRequest) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
         self.answer()
     }
 }

@@ -11,14 +11,17 @@ use norn_codec::xor::XorState;
 use norn_contract::source::*;
 use norn_http::axum::{Extension, Router};
 use norn_kit::metrics::Registry;
+use norn_limits::{Limits, TenantLimits};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::{Histogram, Span};
 use norn_model::labels::Labels;
 use norn_model::matcher::Matcher;
 use norn_model::metadata::{Metadata, MetricType};
+use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 use norn_promql::Engine;
+use norn_querier::Gate;
 use serde_json::Value;
 
 #[derive(Clone, Default)]
@@ -97,6 +100,22 @@ impl SeriesSource for Memory {
             entries.truncate(request.limit_per_metric.unwrap_or(usize::MAX));
         }
         ready(Ok(all)).boxed()
+    }
+
+    /// One for each series, at its first sample.
+    fn exemplars(
+        &self,
+        request: ExemplarsRequest,
+    ) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
+        let any =
+            |l: &Labels| request.matchers.iter().any(|set| set.iter().all(|m| m.matches(l.get(m.name()))));
+        let exemplar =
+            |timestamp| Exemplar { labels: Labels::from_pairs([("id", "<1>")]), value: 0.5, timestamp };
+        let found = self.0.iter().filter(|(labels, _)| any(labels)).filter_map(|(labels, chunks)| {
+            let at = chunks.chunks.first()?.mint;
+            (request.mint..=request.maxt).contains(&at).then(|| (labels.clone(), vec![exemplar(at)]))
+        });
+        ready(Ok(found.collect())).boxed()
     }
 }
 
@@ -182,12 +201,25 @@ fn histogram(v: &Value) -> (Millis, Histogram) {
 
 /// The API over `sources` for `tenant`, with its figures in `registry`.
 pub fn router_with(sources: impl TenantSources + 'static, tenant: &str, registry: &Registry) -> Router {
+    router_under(sources, tenant, registry, Limits::default(), Gate::new(20))
+}
+
+/// The API under limits.
+pub fn router_under(
+    sources: impl TenantSources + 'static,
+    tenant: &str,
+    registry: &Registry,
+    limits: Limits,
+    gate: Gate,
+) -> Router {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let options = norn_querier::Options {
         sources: Arc::new(sources),
         engine: Engine::new(norn_promql::Options::default(), Arc::new(pool)),
         clock: Arc::new(norn_contract::clock::SystemClock),
         metrics: norn_querier::Metrics::register(registry),
+        limits: TenantLimits::new(limits),
+        gate,
     };
     norn_querier::routes(options).layer(Extension(Tenant::admit(tenant).unwrap()))
 }
@@ -200,4 +232,32 @@ pub fn router_of(tenant: &str) -> Router {
 /// The API as the tenant with series sees it.
 pub fn router() -> Router {
     router_of("team")
+}
+
+/// Answers nothing, ever.
+#[derive(Clone, Copy, Default)]
+pub struct Never;
+
+impl SeriesSource for Never {
+    fn select(&self, _: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
+        futures::future::pending().boxed()
+    }
+    fn label_names(&self, _: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        futures::future::pending().boxed()
+    }
+    fn label_values(&self, _: String, _: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+        futures::future::pending().boxed()
+    }
+    fn metadata(&self, _: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>> {
+        futures::future::pending().boxed()
+    }
+    fn exemplars(&self, _: ExemplarsRequest) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
+        futures::future::pending().boxed()
+    }
+}
+
+impl TenantSources for Never {
+    fn tenant(&self, _: &Tenant) -> Arc<dyn SeriesSource> {
+        Arc::new(*self)
+    }
 }
