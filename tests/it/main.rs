@@ -1,6 +1,7 @@
 //! Integration tests: real processes, real sockets, one binary.
 
 mod durability;
+mod generated_queries;
 mod hostile_queries;
 mod hostile_writes;
 mod newcomer;

@@ -9,9 +9,13 @@
 //! | [`api`] | queries over HTTP |
 //! | [`push`] | remote-write requests by hand |
 //! | [`compare`] | two JSON answers, value by value |
+//! | [`generator`] | data and queries made from a seed |
+//! | [`differential`] | generated queries asked of both servers |
 
 pub mod api;
 pub mod compare;
+pub mod differential;
+pub mod generator;
 pub mod norn;
 pub mod process;
 pub mod prometheus;

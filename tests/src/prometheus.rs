@@ -37,7 +37,7 @@ impl NodeExporter {
     }
 }
 
-/// A real Prometheus that scrapes targets and writes all of it to `norn`.
+/// A real Prometheus: it scrapes targets and writes all of it to `norn`, or only takes what is sent.
 pub struct Prometheus {
     /// Its query API.
     pub server: Server,
@@ -62,14 +62,27 @@ impl Prometheus {
     pub fn start(job: &Job<'_>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let host = format!("127.0.0.1:{}", free_port()?);
+        let features = "--enable-feature=promql-experimental-functions,exemplar-storage";
+        Self::run(dir, host.clone(), &configuration(job, &host), &[features])
+    }
+
+    /// Starts one that scrapes nothing and takes remote write, with extra flags.
+    pub fn receiver(extra: &[&str]) -> Result<Self> {
+        let host = format!("127.0.0.1:{}", free_port()?);
+        let flags: Vec<&str> =
+            std::iter::once("--web.enable-remote-write-receiver").chain(extra.iter().copied()).collect();
+        Self::run(tempfile::tempdir()?, host, "", &flags)
+    }
+
+    fn run(dir: TempDir, host: String, configuration: &str, extra: &[&str]) -> Result<Self> {
         let config = dir.path().join("prometheus.yml");
-        std::fs::write(&config, configuration(job, &host))?;
-        let args = [
+        std::fs::write(&config, configuration)?;
+        let mut args = vec![
             format!("--config.file={}", config.display()),
             format!("--web.listen-address={host}"),
             format!("--storage.tsdb.path={}", dir.path().join("data").display()),
-            "--enable-feature=promql-experimental-functions,exemplar-storage".to_owned(),
         ];
+        args.extend(extra.iter().map(|flag| (*flag).to_owned()));
         let process = Process::start(&component("prometheus")?, &args, &dir.path().join("log"))?;
         let server = Server { host, prefix: "" };
         server

@@ -1,0 +1,163 @@
+//! The first difference between two answers.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::answer::{Answer, Data, Samples};
+
+/// What is compared, and how closely.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Largest relative difference of two numbers; 0 compares the digits.
+    pub tolerance: f64,
+    /// Whether warnings and infos are compared with their positions.
+    pub positions: bool,
+}
+
+/// The first difference, oracle first.
+pub fn first(oracle: &Answer, norn: &Answer, rule: Rule) -> Option<String> {
+    match (oracle, norn) {
+        (Answer::Refused { kind: k, text: t }, Answer::Refused { kind, text }) => {
+            (k != kind || t != text).then(|| format!("error: oracle {k}: {t}\n      norn {kind}: {text}"))
+        }
+        (Answer::Refused { kind, text }, Answer::Result(_)) => {
+            Some(format!("only oracle refuses: {kind}: {text}"))
+        }
+        (Answer::Result(_), Answer::Refused { kind, text }) => {
+            Some(format!("only norn refuses: {kind}: {text}"))
+        }
+        (Answer::Result(x), Answer::Result(y)) => data(x, y, rule),
+    }
+}
+
+fn data(x: &Data, y: &Data, rule: Rule) -> Option<String> {
+    if x.kind != y.kind {
+        return Some(format!("type: oracle {}, norn {}", x.kind, y.kind));
+    }
+    values(x, y, rule).or_else(|| notes(&x.notes, &y.notes, rule.positions))
+}
+
+fn values(x: &Data, y: &Data, rule: Rule) -> Option<String> {
+    let only = |a: &Data, b: &Data| a.series.keys().find(|k| !b.series.contains_key(*k)).cloned();
+    if let Some(metric) = only(x, y) {
+        return Some(format!("series only of oracle: {metric}"));
+    }
+    if let Some(metric) = only(y, x) {
+        return Some(format!("series only of norn: {metric}"));
+    }
+    x.series
+        .iter()
+        .find_map(|(metric, s)| samples(s, &y.series[metric], rule).map(|d| format!("{metric} {d}")))
+}
+
+fn samples(x: &Samples, y: &Samples, rule: Rule) -> Option<String> {
+    for ((t, v), (u, w)) in x.iter().zip(y) {
+        if t != u {
+            return Some(format!("time: oracle {t}, norn {u}"));
+        }
+        if !same(v, w, rule.tolerance) {
+            return Some(format!("at {t}: oracle {v}, norn {w}"));
+        }
+    }
+    (x.len() != y.len()).then(|| format!("samples: oracle {}, norn {}", x.len(), y.len()))
+}
+
+fn same(x: &Value, y: &Value, tolerance: f64) -> bool {
+    match (x, y) {
+        (Value::Array(x), Value::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y, tolerance))
+        }
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(k, x)| y.get(k).is_some_and(|y| same(x, y, tolerance)))
+        }
+        (Value::String(x), Value::String(y)) if tolerance > 0.0 && x != y => {
+            match (x.parse::<f64>(), y.parse::<f64>()) {
+                (Ok(x), Ok(y)) => (x - y).abs() <= tolerance * x.abs().max(y.abs()),
+                _ => false,
+            }
+        }
+        _ => x == y,
+    }
+}
+
+/// Beyond ten of a kind the reference names an arbitrary ten: then only how many there are counts.
+fn notes(x: &BTreeSet<String>, y: &BTreeSet<String>, positions: bool) -> Option<String> {
+    let strip = |set: &BTreeSet<String>| -> BTreeSet<String> {
+        set.iter().map(|note| if positions { note.clone() } else { without_position(note) }).collect()
+    };
+    let (mut x, mut y) = (strip(x), strip(y));
+    for kind in ["warning", "info"] {
+        let omitted = |note: &&String| note.contains(&format!("more {kind} annotations omitted"));
+        if x.iter().any(|n| omitted(&n)) && x.iter().find(omitted) == y.iter().find(omitted) {
+            let keep = |note: &String| !note.starts_with(&format!("PromQL {kind}"));
+            x.retain(keep);
+            y.retain(keep);
+        }
+    }
+    (x != y).then(|| {
+        let (a, b): (Vec<_>, Vec<_>) = (x.difference(&y).collect(), y.difference(&x).collect());
+        format!("annotations: only oracle {a:?}, only norn {b:?}")
+    })
+}
+
+fn without_position(note: &str) -> String {
+    match note.rfind(" (") {
+        Some(at) if note.ends_with(')') => note[..at].to_owned(),
+        _ => note.to_owned(),
+    }
+}
+
+/// Whether what is sorted came in the same order; `whole` compares labels too, else only values, as
+/// ties may come in any order.
+pub fn order(oracle: &Answer, norn: &Answer, whole: bool) -> Option<String> {
+    let (Answer::Result(x), Answer::Result(y)) = (oracle, norn) else {
+        return None;
+    };
+    let position = x.order.iter().zip(&y.order).position(|(x, y)| x.1 != y.1 || (whole && x.0 != y.0))?;
+    Some(format!("order: place {position}: oracle {:?}, norn {:?}", x.order[position], y.order[position]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::read;
+    use super::*;
+
+    const EXACT: Rule = Rule { tolerance: 0.0, positions: true };
+
+    fn vector(labels: &str, value: &str, notes: &str) -> Answer {
+        read(
+            format!(
+                r#"{{"status":"success","infos":[{notes}],"data":{{"resultType":"vector","result":[{{"metric":{{{labels}}},"value":[1.5,"{value}"]}}]}}}}"#
+            )
+            .as_bytes(),
+        )
+    }
+
+    #[test]
+    fn sees_every_kind_of_difference() {
+        let base = vector(r#""a":"1""#, "0.3", "");
+        assert_eq!(first(&base, &base.clone(), EXACT), None);
+        for other in [
+            vector(r#""a":"2""#, "0.3", ""),
+            vector(r#""a":"1""#, "0.30000000000000004", ""),
+            vector(r#""a":"1""#, "0.3", r#""PromQL info: x (1:1)""#),
+            read(br#"{"status":"error","errorType":"execution","error":"x"}"#),
+            read(b"oops"),
+        ] {
+            assert!(first(&base, &other, EXACT).is_some(), "{other:?}");
+            assert!(first(&other, &base, EXACT).is_some(), "{other:?}");
+        }
+        let near = vector(r#""a":"1""#, "0.30000000000000004", "");
+        assert_eq!(first(&base, &near, Rule { tolerance: 1e-12, positions: true }), None);
+    }
+
+    #[test]
+    fn many_annotations_count_only() {
+        let some = |text: &str, n: usize| {
+            vector("", "1", &format!(r#""PromQL info: {text}","{n} more info annotations omitted""#))
+        };
+        assert_eq!(first(&some("x", 3), &some("y", 3), EXACT), None);
+        assert!(first(&some("x", 3), &some("y", 4), EXACT).is_some());
+    }
+}
