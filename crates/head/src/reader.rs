@@ -82,9 +82,8 @@ impl TenantReader {
     fn exemplars_now(&self, request: &ExemplarsRequest) -> Vec<SeriesExemplars> {
         let mut found: Vec<SeriesExemplar> = {
             let ring = self.state.exemplars.lock();
-            let in_range = |e: &&SeriesExemplar| {
-                (request.mint..=request.maxt).contains(&e.exemplar.timestamp)
-            };
+            let in_range =
+                |e: &&SeriesExemplar| (request.mint..=request.maxt).contains(&e.exemplar.timestamp);
             ring.iter().filter(in_range).cloned().collect()
         };
         if found.is_empty() {

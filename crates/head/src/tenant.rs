@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use norn_model::Millis;
 use norn_model::metadata::{Metadata, MetricType};
 use norn_model::sample::Exemplar;
@@ -31,21 +33,39 @@ pub(crate) struct SeriesExemplar {
 #[derive(Debug, Default)]
 pub(crate) struct Exemplars {
     ring: VecDeque<SeriesExemplar>,
+    /// Number of the first one in the ring, counted from the tenant's first.
+    first: u64,
+    /// Number of each series' newest one in the ring.
+    newest: HashMap<SeriesRef, u64, FixedState>,
 }
 
 impl Exemplars {
     /// Keeps `exemplar` and at most `limit` in all, the newest.
+    ///
+    /// Writers send an exemplar with every scrape until there is a newer one: only the first
+    /// time counts.
     pub(crate) fn push(&mut self, exemplar: SeriesExemplar, limit: usize) {
-        if limit > 0 {
+        let newest = self.newest.get(&exemplar.series).and_then(|n| self.at(*n));
+        if limit > 0 && newest != Some(&exemplar) {
+            self.newest.insert(exemplar.series, self.first + self.ring.len() as u64);
             self.ring.push_back(exemplar);
         }
         self.trim(limit);
     }
 
+    fn at(&self, number: u64) -> Option<&SeriesExemplar> {
+        self.ring.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
     /// Lets the oldest go until at most `limit` are kept.
     pub(crate) fn trim(&mut self, limit: usize) {
-        let surplus = self.ring.len().saturating_sub(limit);
-        self.ring.drain(..surplus);
+        while self.ring.len() > limit {
+            let Some(oldest) = self.ring.pop_front() else { return };
+            if self.newest.get(&oldest.series) == Some(&self.first) {
+                self.newest.remove(&oldest.series);
+            }
+            self.first += 1;
+        }
     }
 
     /// All, oldest first.
@@ -117,5 +137,35 @@ impl TenantState {
         {
             all.push(Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use norn_model::labels::Labels;
+
+    use super::*;
+
+    fn exemplar(series: SeriesRef, timestamp: Millis) -> SeriesExemplar {
+        let labels = Labels::from_pairs([("id", "1")]);
+        SeriesExemplar { series, exemplar: Exemplar { labels, value: 1.0, timestamp } }
+    }
+
+    #[test]
+    fn a_repeated_exemplar_takes_no_room() {
+        let mut kept = Exemplars::default();
+        for (series, timestamp) in [(1, 5), (2, 5), (1, 5), (2, 5), (1, 6), (1, 6), (2, 5), (3, 1), (2, 5)] {
+            kept.push(exemplar(series, timestamp), 3);
+        }
+        let seen =
+            |kept: &Exemplars| -> Vec<_> { kept.iter().map(|e| (e.series, e.exemplar.timestamp)).collect() };
+        assert_eq!(seen(&kept), [(2, 5), (1, 6), (3, 1)]);
+        kept.push(exemplar(4, 0), 3);
+        // Forgotten ones are new again.
+        kept.push(exemplar(2, 5), 3);
+        assert_eq!(seen(&kept), [(3, 1), (4, 0), (2, 5)]);
+        assert_eq!(kept.newest.len(), 3);
+        kept.trim(0);
+        assert!(kept.newest.is_empty() && seen(&kept).is_empty());
     }
 }
