@@ -28,11 +28,16 @@ pub trait FileSystem: Send + Sync {
     /// Names of the files in `dir`, in no order.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
 
-    /// Renames a file over whatever has the new name.
+    /// Renames a file over whatever has the new name, or a directory to a new name.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
     /// Removes a file. Files that are open stay readable.
     fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Removes an empty directory. Nothing to do where directories are but parts of names.
+    fn remove_dir(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes names in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;

@@ -48,6 +48,10 @@ impl FileSystem for Disk {
         fs::remove_file(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        fs::remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         fs::File::open(dir)?.sync_all()
     }

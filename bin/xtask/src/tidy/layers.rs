@@ -8,7 +8,7 @@ use super::{members, text};
 const LAYERS: &[&[&str]] = &[
     &["norn-model", "norn-codec", "norn-wire", "norn-contract", "norn-config", "norn-kit"],
     &["norn-log", "norn-http", "norn-limits", "norn-promql-syntax"],
-    &["norn-head", "norn-promql"],
+    &["norn-block", "norn-head", "norn-promql"],
     &["norn-distributor", "norn-ingester", "norn-querier"],
     &["norn-node"],
     &["norn", "nornctl", "xtask", "norn-tests", "norn-benches", "norn-fuzz"],
