@@ -85,6 +85,19 @@ impl Config {
                 return Err(format!("-{flag} is {prefix:?}; it must start with / and hold no {{, }} or *"));
             }
         }
+        let log = &self.embedded_log;
+        if log.partitions > 4096 {
+            return Err(format!(
+                "-embedded-log.partitions (YAML embedded_log.partitions) is {}; 1 to 4096 are possible, 0 means one a core",
+                log.partitions
+            ));
+        }
+        if !(64 << 10..=2 << 30).contains(&log.segment_size_bytes) {
+            return Err(format!(
+                "-embedded-log.segment-size-bytes (YAML embedded_log.segment_size_bytes) is {}; use 65536 (64 KiB) to 2147483648 (2 GiB)",
+                log.segment_size_bytes
+            ));
+        }
         let (query, write) = (self.querier.timeout, self.server.http_server_write_timeout);
         if query > write {
             return Err(format!(

@@ -66,6 +66,9 @@ pub enum LogError {
         /// Offset of the next record to be written.
         next: Offset,
     },
+    /// The disk or the system failed a read; what was written may still be whole.
+    #[error("ingest log can not be read: {0}")]
+    Unreadable(String),
     /// Bytes that were durable can not be read back. Names file, position and remedy.
     #[error("ingest log is corrupt: {0}")]
     Corrupt(String),

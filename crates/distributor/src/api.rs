@@ -9,10 +9,12 @@ use std::sync::Arc;
 use norn_contract::append::{AppendError, Appender, Compression, Protocol, Push, Written};
 use norn_http::axum::extract::{Request, State};
 use norn_http::axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use norn_http::axum::middleware::{Next, from_fn};
 use norn_http::axum::response::{IntoResponse, Response};
 use norn_http::axum::routing::post;
 use norn_http::axum::{Extension, Router};
-use norn_http::body;
+use norn_http::body::{self, BodyError};
+use norn_http::observe::Cause;
 use norn_model::tenant::Tenant;
 
 use crate::Distributor;
@@ -34,6 +36,33 @@ pub fn routes(distributor: Distributor) -> Router {
         .with_state(Arc::new(distributor))
 }
 
+/// Puts onto every answer of `routes`, also those that come from layers around the handler, what
+/// senders of writes expect: `-Written` headers for remote write 2 and `Retry-After`.
+pub fn complete(routes: Router) -> Router {
+    routes.layer(from_fn(complete_answer))
+}
+
+async fn complete_answer(request: Request, next: Next) -> Response {
+    let attempt = attempt(request.headers());
+    let counted = is_remote_write_2(request.headers());
+    let mut response = next.run(request).await;
+    if counted {
+        let Counts(counts) = response.extensions().get().copied().unwrap_or_default();
+        for (name, n) in [SAMPLES, HISTOGRAMS, EXEMPLARS].into_iter().zip(counts) {
+            response.headers_mut().insert(name, HeaderValue::from(n));
+        }
+    }
+    let status = response.status();
+    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after(attempt, jitter())));
+    }
+    response
+}
+
+/// Samples, histograms and exemplars that a request stored. An extension of its response.
+#[derive(Clone, Copy, Default)]
+struct Counts([u32; 3]);
+
 async fn push(
     State(distributor): State<Arc<Distributor>>,
     Extension(tenant): Extension<Tenant>,
@@ -44,27 +73,28 @@ async fn push(
         Ok(negotiated) => negotiated,
         Err((status, why)) => return (status, why).into_response(),
     };
-    let limit = distributor.max_recv_msg_size();
-    let result = match body::read(stream, limit).await {
+    let (limit, mut room) = (distributor.max_recv_msg_size(), distributor.body_bytes());
+    let result = match body::read_within(stream, limit, |bytes| room.grow(bytes)).await {
         Ok(body) => distributor.push(tenant, Push { protocol, compression, body }).await,
-        Err(body::BodyError::TooLarge { .. }) => {
+        Err(BodyError::TooLarge { .. }) => {
             let declared =
                 parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
             Err(AppendError::TooLarge(too_large(declared.unwrap_or(limit as u64 + 1), limit)))
         }
-        Err(e) => return (e.status(), e.to_string()).into_response(),
+        Err(BodyError::NoRoom) => Err(distributor.no_room()),
+        Err(e) => return e.into_response(),
     };
-    let mut response = respond(result.as_ref(), attempt(&parts.headers));
-    if protocol == Protocol::RemoteWrite2 {
-        add_written(response.headers_mut(), result.as_ref().ok());
-    }
-    response
+    respond(result)
+}
+
+fn is_remote_write_2(headers: &HeaderMap) -> bool {
+    matches!(message(headers), Ok(Protocol::RemoteWrite2))
 }
 
 /// Message and compression by the headers, or the status that refuses them.
 fn negotiate(headers: &HeaderMap) -> Result<(Protocol, Compression), (StatusCode, String)> {
-    let text = |name| headers.get(name).map(|v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()));
-    let compression = match text(header::CONTENT_ENCODING).as_deref() {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| String::from_utf8_lossy(v.as_bytes()));
+    let compression = match encoding.as_deref() {
         None | Some("" | "snappy") => Compression::Snappy,
         Some("zstd") => Compression::Zstd,
         Some(other) => {
@@ -73,25 +103,33 @@ fn negotiate(headers: &HeaderMap) -> Result<(Protocol, Compression), (StatusCode
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
     };
-    let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
-    let mut parts = content_type.split(';').map(str::trim);
+    let protocol = message(headers).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    Ok((protocol, compression))
+}
+
+/// The message that `Content-Type` names.
+fn message(headers: &HeaderMap) -> Result<Protocol, String> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|v| String::from_utf8_lossy(v.as_bytes()));
+    let mut parts = content_type.as_deref().unwrap_or_default().split(';').map(str::trim);
     if parts.next() != Some("application/x-protobuf") {
-        return Ok((Protocol::RemoteWrite1, compression));
+        return Ok(Protocol::RemoteWrite1);
     }
-    let message = parts.find_map(|p| p.strip_prefix("proto="));
-    match message {
-        None | Some("prometheus.WriteRequest") => Ok((Protocol::RemoteWrite1, compression)),
-        Some("io.prometheus.write.v2.Request") => Ok((Protocol::RemoteWrite2, compression)),
-        Some(other) => Err((StatusCode::BAD_REQUEST, format!("unknown remote write message {other:?}"))),
+    match parts.find_map(|p| p.strip_prefix("proto=")) {
+        None | Some("prometheus.WriteRequest") => Ok(Protocol::RemoteWrite1),
+        Some("io.prometheus.write.v2.Request") => Ok(Protocol::RemoteWrite2),
+        Some(other) => Err(format!("unknown remote write message {other:?}")),
     }
 }
 
-fn respond(result: Result<&Written, &AppendError>, attempt: u32) -> Response {
+fn respond(result: Result<Written, AppendError>) -> Response {
     let error = match result {
-        Ok(written) => match &written.refused.first {
-            None => return StatusCode::OK.into_response(),
-            Some(first) => return (StatusCode::BAD_REQUEST, first.text.clone()).into_response(),
-        },
+        Ok(written) => {
+            let counts = Counts([written.samples, written.histograms, written.exemplars]);
+            return match written.refused.first {
+                None => (StatusCode::OK, Extension(counts)).into_response(),
+                Some(first) => (StatusCode::BAD_REQUEST, Extension(counts), first.text).into_response(),
+            };
+        }
         Err(error) => error,
     };
     let status = match error {
@@ -100,11 +138,8 @@ fn respond(result: Result<&Written, &AppendError>, attempt: u32) -> Response {
         AppendError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         AppendError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let mut response = (status, error.to_string()).into_response();
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after(attempt, jitter())));
-    }
-    response
+    let text = error.to_string();
+    (status, Extension(Cause(text.clone())), text).into_response()
 }
 
 fn attempt(headers: &HeaderMap) -> u32 {
@@ -123,13 +158,6 @@ fn jitter() -> f64 {
     let nanos =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
     f64::from(nanos % 1000) / 1000.0
-}
-
-fn add_written(headers: &mut HeaderMap, written: Option<&Written>) {
-    let counts = written.map_or([0; 3], |w| [w.samples, w.histograms, w.exemplars]);
-    for (name, n) in [SAMPLES, HISTOGRAMS, EXEMPLARS].into_iter().zip(counts) {
-        headers.insert(name, HeaderValue::from(n));
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use norn_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_nam
 use norn_model::metadata::MetricType;
 use norn_model::rejection::{Refused, Rejection};
 use norn_wire::histogram::{HistogramRef, HistogramSample};
-use norn_wire::remote_write::{Exemplar, FamilyMetadata, Request, Sample, Series};
+use norn_wire::remote_write::{Exemplar, FamilyMetadata, Sample, Series};
 
 use crate::refusal;
 
@@ -28,8 +28,6 @@ pub struct Checker<'a> {
     limits: &'a Limits,
     latest: Millis,
     earliest: Option<Millis>,
-    skip_names: bool,
-    skip_count: bool,
     labels: Vec<Label<'a>>,
     /// Names found valid at each position: senders repeat them from series to series.
     known: Vec<&'a [u8]>,
@@ -40,8 +38,9 @@ pub struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// A checker for `request`, at the time `now`.
-    pub fn new(limits: &'a Limits, now: Millis, request: &Request<'a>) -> Self {
+    /// A checker for the series of a request, at the time `now`. What a request itself says of
+    /// skipping checks is not listened to: it would lift the tenant's limits.
+    pub fn new(limits: &'a Limits, now: Millis) -> Self {
         let millis = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let past = (!limits.past_grace_period.is_zero()).then(|| {
             now.saturating_sub(millis(limits.past_grace_period))
@@ -51,8 +50,6 @@ impl<'a> Checker<'a> {
             limits,
             latest: now.saturating_add(millis(limits.creation_grace_period)),
             earliest: past,
-            skip_names: request.skip_label_validation(),
-            skip_count: request.skip_label_count_validation(),
             labels: Vec::new(),
             known: Vec::new(),
             metric: b"",
@@ -95,7 +92,7 @@ impl<'a> Checker<'a> {
     fn check_labels(&mut self, series: &Series<'a>) -> Result<(), Problem> {
         let name = self.labels.iter().find(|l| l.0 == METRIC_NAME.as_bytes()).ok_or(Problem::NoMetricName)?.1;
         let utf8 = series.is_ascii() || self.labels.iter().all(|(n, v)| is_utf8(n) && is_utf8(v));
-        if !self.skip_names && self.metric != name {
+        if self.metric != name {
             if !is_legacy_metric_name(name) {
                 return Err(Problem::MetricName);
             }
@@ -126,7 +123,7 @@ impl<'a> Checker<'a> {
             true => self.limits.max_label_names_per_info_series,
             false => self.limits.max_label_names_per_series,
         };
-        match !self.skip_count && self.labels.len() > limit {
+        match self.labels.len() > limit {
             true => Err(Problem::TooMany { info }),
             false => Ok(()),
         }
@@ -137,11 +134,7 @@ impl<'a> Checker<'a> {
         if self.known.get(i).is_some_and(|k| *k == name) {
             return Ok(());
         }
-        let valid = match self.skip_names {
-            true => !name.is_empty() && is_utf8(name),
-            false => is_legacy_label_name(name),
-        };
-        if !valid {
+        if !is_legacy_label_name(name) {
             return Err(Problem::LabelName(i));
         }
         if name.len() > self.limits.max_label_name_length {

@@ -32,8 +32,8 @@ use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use norn_contract::append::{AppendError, Appender, Push, Written};
-use norn_contract::applied::AppliedRecords;
+use norn_contract::append::{AppendError, Appender, Compression, Push, Written};
+use norn_contract::applied::{AppliedError, AppliedRecords};
 use norn_contract::clock::Clock;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition, Record, RecordKind};
 use norn_kit::metrics::Registry;
@@ -68,8 +68,12 @@ pub struct Parts {
     pub stages: StageCpu,
     /// Largest body, compressed or not, in bytes.
     pub max_recv_msg_size: usize,
+    /// Largest record the log takes, in bytes.
+    pub max_record_bytes: usize,
     /// Requests that are worked on at once; 0 = no limit.
     pub max_inflight: usize,
+    /// Bytes of bodies in memory at once; 0 = no limit.
+    pub max_inflight_bytes: usize,
 }
 
 /// Takes remote-write requests. Cloning copies a pointer.
@@ -86,6 +90,30 @@ struct Inner {
     scratches: ArrayQueue<Box<Scratch>>,
     metrics: Metrics,
     inflight: AtomicUsize,
+    inflight_bytes: AtomicUsize,
+}
+
+/// The bytes of one body in memory, given back when this is dropped.
+pub struct BodyBytes {
+    inner: Arc<Inner>,
+    held: usize,
+}
+
+impl BodyBytes {
+    /// Counts `bytes` more, unless all bodies together would take too many.
+    #[must_use]
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let (total, limit) = (&self.inner.inflight_bytes, self.inner.parts.max_inflight_bytes);
+        let before = total.fetch_add(bytes, Ordering::Relaxed);
+        self.held += bytes;
+        limit == 0 || before.saturating_add(bytes) <= limit
+    }
+}
+
+impl Drop for BodyBytes {
+    fn drop(&mut self) {
+        self.inner.inflight_bytes.fetch_sub(self.held, Ordering::Relaxed);
+    }
 }
 
 /// One request that is being worked on.
@@ -108,6 +136,7 @@ impl Distributor {
             scratches: ArrayQueue::new(SCRATCHES),
             metrics: Metrics::register(registry),
             inflight: AtomicUsize::new(0),
+            inflight_bytes: AtomicUsize::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -115,6 +144,19 @@ impl Distributor {
     /// Largest body that is read, in bytes.
     pub fn max_recv_msg_size(&self) -> usize {
         self.inner.parts.max_recv_msg_size
+    }
+
+    /// Starts to count the bytes of a body that is about to be read.
+    pub fn body_bytes(&self) -> BodyBytes {
+        BodyBytes { inner: self.inner.clone(), held: 0 }
+    }
+
+    /// Why a body is refused that [`BodyBytes::grow`] found no room for.
+    pub fn no_room(&self) -> AppendError {
+        let limit = self.inner.parts.max_inflight_bytes;
+        AppendError::Unavailable(format!(
+            "the write request has been rejected because the bodies of the requests in memory would exceed {limit} bytes (err-mimir-distributor-max-inflight-push-requests-bytes). To adjust the related limit, configure -distributor.instance-limits.max-inflight-push-requests-bytes, or contact your service administrator."
+        ))
     }
 }
 
@@ -125,14 +167,14 @@ impl Appender for Distributor {
             let limits = inner.parts.limits.for_tenant(&tenant);
             let _inflight = inner.admit_inflight()?;
             inner.admit_request(&tenant, &limits)?;
-            let prepared = if push.body.len() > POOL_ABOVE {
+            let prepared = if is_heavy(&push) {
                 let job = {
                     let (inner, tenant, limits) = (inner.clone(), tenant.clone(), limits.clone());
-                    move || inner.prepare(&tenant, &limits, &push)
+                    move || inner.prepare(&tenant, &limits, push)
                 };
                 inner.parts.pool.run(job).await.map_err(|e| AppendError::Internal(e.to_string()))??
             } else {
-                inner.prepare(&tenant, &limits, &push)?
+                inner.prepare(&tenant, &limits, push)?
             };
             inner.append(tenant, &limits, prepared).await
         }
@@ -180,15 +222,16 @@ impl Inner {
         ))
     }
 
-    /// Everything that happens before the log, on one thread.
-    fn prepare(&self, tenant: &Tenant, limits: &Limits, push: &Push) -> Result<Prepared, AppendError> {
+    /// Everything that happens before the log, on one thread. The body is gone after it.
+    fn prepare(&self, tenant: &Tenant, limits: &Limits, push: Push) -> Result<Prepared, AppendError> {
         let mut scratch = self.scratches.pop().unwrap_or_default();
         let prepared = scratch.prepare(&request::Context {
             limits,
             now: self.parts.clock.now(),
             max_size: self.parts.max_recv_msg_size,
+            max_record: self.parts.max_record_bytes,
             stages: &self.parts.stages,
-            push,
+            push: &push,
         });
         scratch.shrink();
         // A full pool means enough buffers are kept already.
@@ -227,55 +270,96 @@ impl Inner {
         let partition = placement::partition(&tenant, self.parts.log.writable());
         let mut written = prepared.written;
         if !prepared.records.is_empty() {
-            let pending = self.enqueue(&tenant, limits, partition, prepared.records);
-            let offsets = futures::future::try_join_all(pending).await.map_err(|e| {
-                self.settings.forget(&tenant, partition);
-                append_error(&e)
-            })?;
-            self.await_applied(partition, offsets, &mut written).await;
+            self.send_settings(&tenant, limits, partition).await?;
+            let offsets = self.send_records(&tenant, partition, prepared.records).await?;
+            self.await_applied(partition, offsets, &mut written).await?;
         }
         self.metrics.refused(&tenant, &written.refused);
         Ok(written)
     }
 
-    /// Hands records to the log. Settings go first and under one lock with them, so that no record
-    /// of a tenant is folded before the settings it was accepted under.
-    fn enqueue(
+    /// Sees to it that no record of the tenant is folded before the settings it was accepted under.
+    async fn send_settings(
         &self,
         tenant: &Tenant,
         limits: &Limits,
         partition: Partition,
-        records: Vec<Bytes>,
-    ) -> Vec<BoxFuture<'static, Result<Offset, LogError>>> {
-        let timestamp = self.parts.clock.now();
-        let record = |kind, value| Record { tenant: tenant.clone(), kind, timestamp, value };
-        let append = |kind, value| self.parts.log.append(partition, record(kind, value));
-        let mut pending = Vec::with_capacity(records.len() + 1);
-        self.settings.with_current(tenant, limits, partition, |settings| {
-            pending.push(append(RecordKind::Settings, settings));
-        });
-        pending.extend(records.into_iter().map(|value| append(RecordKind::Write(2), value)));
-        pending
+    ) -> Result<(), AppendError> {
+        let send = |value| self.send(tenant, partition, RecordKind::Settings, value);
+        let Some((sending, sent)) = self.settings.unless_current(tenant, limits, partition, send) else {
+            return Ok(());
+        };
+        sent.await.map_err(|e| append_error(&e))?;
+        self.settings.durable(tenant, partition, sending);
+        Ok(())
     }
 
-    async fn await_applied(&self, partition: Partition, offsets: Vec<Offset>, written: &mut Written) {
-        let Some(applied) = &self.parts.applied else { return };
+    /// Hands records to the log one after the other: all of a huge request at once could be more
+    /// than the log's queue ever takes.
+    async fn send_records(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        records: Vec<Bytes>,
+    ) -> Result<Vec<Offset>, AppendError> {
+        let mut offsets = Vec::with_capacity(records.len());
+        for value in records {
+            let sent = self.send(tenant, partition, RecordKind::Write(2), value);
+            offsets.push(sent.await.map_err(|e| append_error(&e))?);
+        }
+        Ok(offsets)
+    }
+
+    fn send(
+        &self,
+        tenant: &Tenant,
+        partition: Partition,
+        kind: RecordKind,
+        value: Bytes,
+    ) -> BoxFuture<'static, Result<Offset, LogError>> {
+        let timestamp = self.parts.clock.now();
+        self.parts.log.append(partition, Record { tenant: tenant.clone(), kind, timestamp, value })
+    }
+
+    async fn await_applied(
+        &self,
+        partition: Partition,
+        offsets: Vec<Offset>,
+        written: &mut Written,
+    ) -> Result<(), AppendError> {
+        let Some(applied) = &self.parts.applied else { return Ok(()) };
         for offset in offsets {
-            if let Some(refused) = applied.applied(partition, offset).await {
+            let outcome = applied.applied(partition, offset).await.map_err(applied_error)?;
+            if let Some(refused) = outcome {
                 written.samples = written.samples.saturating_sub(refused.samples);
                 written.histograms = written.histograms.saturating_sub(refused.histograms);
                 written.exemplars = written.exemplars.saturating_sub(refused.exemplars);
                 written.refused.merge(&refused);
             }
         }
+        Ok(())
+    }
+}
+
+/// Whether a request is too much work for a thread that serves others. What Zstandard unpacks to
+/// can not be told from its size.
+fn is_heavy(push: &Push) -> bool {
+    push.body.len() > POOL_ABOVE || push.compression == Compression::Zstd
+}
+
+fn applied_error(error: AppliedError) -> AppendError {
+    match error {
+        AppliedError::Stopped | AppliedError::Forgotten => AppendError::Unavailable(error.to_string()),
+        AppliedError::Undecodable => AppendError::Internal(error.to_string()),
     }
 }
 
 fn append_error(error: &LogError) -> AppendError {
     match error {
         LogError::Unavailable(_) => AppendError::Unavailable(error.to_string()),
-        LogError::TooLarge { .. } | LogError::OutOfRange { .. } | LogError::Corrupt(_) => {
-            AppendError::Internal(error.to_string())
-        }
+        LogError::TooLarge { .. }
+        | LogError::OutOfRange { .. }
+        | LogError::Unreadable(_)
+        | LogError::Corrupt(_) => AppendError::Internal(error.to_string()),
     }
 }

@@ -18,8 +18,12 @@ use crate::check::{self, Checker};
 const RECORD_FULL: usize = 8 << 20;
 /// Largest record: Mimir's 16,000,000 bytes less 16 KiB.
 const MAX_ITEM: usize = 15_983_616;
-/// A decompression buffer above this size is not kept.
+/// Buffers of a request above this size are not kept.
 const KEEP: usize = 4 << 20;
+/// A decoded form above this size is not kept.
+const KEEP_DECODED: usize = 32 << 20;
+/// What a record needs besides its texts for a metadata entry.
+const METADATA: usize = 64;
 
 /// What the work on one request looks at.
 pub struct Context<'a> {
@@ -29,6 +33,8 @@ pub struct Context<'a> {
     pub now: Millis,
     /// Largest body, compressed or not.
     pub max_size: usize,
+    /// Largest record the log takes, in bytes.
+    pub max_record: usize,
     /// CPU by stage.
     pub stages: &'a StageCpu,
     /// The request.
@@ -46,6 +52,18 @@ pub struct Prepared {
     pub metadata: u32,
     /// What came in: samples, histograms, exemplars, metadata.
     pub received: [usize; 4],
+}
+
+impl Context<'_> {
+    /// Bytes of one series or metadata entry, and of a record, at most.
+    fn max_item(&self) -> usize {
+        self.max_record.min(MAX_ITEM)
+    }
+
+    /// A record is closed beyond this size.
+    fn record_full(&self) -> usize {
+        RECORD_FULL.min(self.max_record / 2)
+    }
 }
 
 impl Prepared {
@@ -67,7 +85,7 @@ pub struct Scratch {
 impl Scratch {
     /// Gives back what an unusually large request took.
     pub fn shrink(&mut self) {
-        if self.body.capacity() > KEEP {
+        if self.body.capacity() > KEEP || self.view.kept_bytes() > KEEP_DECODED {
             *self = Self::default();
         }
     }
@@ -141,7 +159,7 @@ impl Work<'_, '_> {
             request.exemplar_count(),
             request.metadata().len(),
         ];
-        let mut checker = Checker::new(self.context.limits, self.context.now, &request);
+        let mut checker = Checker::new(self.context.limits, self.context.now);
         for series in request.series() {
             self.series(&mut checker, &series);
         }
@@ -152,20 +170,18 @@ impl Work<'_, '_> {
     }
 
     fn series<'a>(&mut self, checker: &mut Checker<'a>, series: &remote_write::Series<'a>) {
-        let weight = weight(series);
+        let (weight, max) = (weight(series), self.context.max_item());
         let refused = &mut self.out.written.refused;
-        if weight > MAX_ITEM {
-            refused.note(|| item_too_large(weight));
+        if weight > max {
+            refused.note(|| item_too_large(weight, max));
         }
-        if weight > MAX_ITEM || !checker.check(series, refused) {
+        if weight > max || !checker.check(series, refused) {
             refused.samples += series.samples().len() as u32;
             refused.histograms += series.histograms().len() as u32;
             refused.exemplars += series.exemplars().len() as u32;
             return;
         }
-        if self.builder.len() + weight > MAX_ITEM {
-            self.close_record();
-        }
+        self.make_room(weight);
         let mut out = self.builder.series(checker.labels().iter().copied());
         let written = &mut self.out.written;
         written.samples += checker.samples(series, |s| {
@@ -185,19 +201,37 @@ impl Work<'_, '_> {
             self.out.metadata += 1;
         }
         drop(out);
-        if self.builder.len() > RECORD_FULL {
-            self.close_record();
-        }
+        self.close_full_record();
     }
 
     fn metadata(&mut self, entry: &remote_write::FamilyMetadata<'_>) {
         match check::metadata(entry, self.context.limits) {
             Ok(Some((family, help, unit))) => {
+                let weight = METADATA + family.len() + help.len() + unit.len();
+                let max = self.context.max_item();
+                if weight > max {
+                    return self.out.written.refused.note(|| item_too_large(weight, max));
+                }
+                self.make_room(weight);
                 self.builder.metadata(family, entry.kind, help, unit);
                 self.out.metadata += 1;
+                self.close_full_record();
             }
             Ok(None) => {}
             Err(rejection) => self.out.written.refused.note(|| rejection),
+        }
+    }
+
+    /// Closes the record if `weight` bytes more could be too many.
+    fn make_room(&mut self, weight: usize) {
+        if self.builder.len() + weight > self.context.max_item() {
+            self.close_record();
+        }
+    }
+
+    fn close_full_record(&mut self) {
+        if self.builder.len() > self.context.record_full() {
+            self.close_record();
         }
     }
 
@@ -236,12 +270,13 @@ fn weight(series: &remote_write::Series<'_>) -> usize {
     let histograms: usize = series.histograms().map(|h| HISTOGRAM + 10 * buckets(h.histogram)).sum();
     let exemplars: usize =
         series.exemplars().map(|e| 256 + e.labels.map(|(n, v)| n.len() + v.len()).sum::<usize>()).sum();
-    labels + SAMPLE * series.samples().len() + histograms + exemplars
+    let metadata = series.metadata().map_or(0, |m| METADATA + m.help.len() + m.unit.len());
+    labels + SAMPLE * series.samples().len() + histograms + exemplars + metadata
 }
 
-fn item_too_large(size: usize) -> Rejection {
+fn item_too_large(size: usize, max: usize) -> Rejection {
     let text = format!(
-        "a series of the request has been rejected because it needs about {size} bytes, more than the {MAX_ITEM} bytes that one log record may hold"
+        "a series or metadata entry of the request has been rejected because it needs about {size} bytes, more than the {max} bytes that one log record may hold"
     );
     Rejection::new("distributor-max-write-request-data-item-size", "item_too_large", text)
 }

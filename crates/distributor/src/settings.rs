@@ -2,7 +2,8 @@
 //!
 //! A head may not look at live configuration (a replay under other limits would give another
 //! state), so the first record of a tenant in this process, and the first after its limits
-//! changed, is preceded by a settings record.
+//! changed, is preceded by a settings record. A record is handed to the log only when the settings
+//! before it are durable: otherwise a log that refused them could still take it.
 
 use std::collections::HashMap;
 
@@ -16,31 +17,49 @@ use parking_lot::Mutex;
 /// What was sent last, by partition and tenant.
 #[derive(Default)]
 pub struct SentSettings {
-    sent: Mutex<HashMap<(Partition, Tenant), FoldSettings>>,
+    sent: Mutex<HashMap<(Partition, Tenant), Sent>>,
 }
 
+struct Sent {
+    settings: FoldSettings,
+    /// Which sending it was.
+    number: u64,
+    durable: bool,
+}
+
+/// Names one sending of settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending(u64);
+
 impl SentSettings {
-    /// Calls `enqueue` with the settings record that must go before the tenant's next record, if
-    /// one must. It is called under a lock: whoever comes second finds the settings in the log.
-    pub fn with_current(
+    /// Calls `enqueue` with the settings record that must be durable before the tenant's next
+    /// record, if one must. It is called under a lock: the last settings in the log are the last
+    /// that are remembered.
+    pub fn unless_current<T>(
         &self,
         tenant: &Tenant,
         limits: &Limits,
         partition: Partition,
-        enqueue: impl FnOnce(Bytes),
-    ) {
-        let current = fold_settings(limits);
+        enqueue: impl FnOnce(Bytes) -> T,
+    ) -> Option<(Sending, T)> {
+        let settings = fold_settings(limits);
         let mut sent = self.sent.lock();
         let key = (partition, tenant.clone());
-        if sent.get(&key) != Some(&current) {
-            enqueue(current.encode().into());
-            sent.insert(key, current);
+        let last = sent.get(&key);
+        if last.is_some_and(|last| last.durable && last.settings == settings) {
+            return None;
         }
+        let number = last.map_or(0, |last| last.number + 1);
+        let enqueued = enqueue(settings.encode().into());
+        sent.insert(key, Sent { settings, number, durable: false });
+        Some((Sending(number), enqueued))
     }
 
-    /// Sends the settings again next time: the log may not have taken them.
-    pub fn forget(&self, tenant: &Tenant, partition: Partition) {
-        self.sent.lock().remove(&(partition, tenant.clone()));
+    /// Says that the log has the settings of `sending`.
+    pub fn durable(&self, tenant: &Tenant, partition: Partition, sending: Sending) {
+        if let Some(last) = self.sent.lock().get_mut(&(partition, tenant.clone())) {
+            last.durable |= last.number == sending.0;
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::executor::block_on;
+use futures::future::BoxFuture;
 use norn_contract::append::{AppendError, Appender, Compression, Protocol, Push, Written};
 use norn_contract::clock::{Clock, SystemClock};
-use norn_contract::log::{IngestLog, Record, RecordKind};
+use norn_contract::log::{IngestLog, LogError, LogReader, Offset, Partition, Record, RecordKind};
 use norn_distributor::{Distributor, Parts};
 use norn_kit::metrics::Registry;
 use norn_kit::pool::Pool;
@@ -29,20 +31,33 @@ struct Fixture {
 }
 
 fn fixture(limits: Limits) -> Fixture {
+    fixture_with(limits, |_| {}, |log| log)
+}
+
+/// With changed options of the log, and with something in front of it.
+fn fixture_with(
+    limits: Limits,
+    change: impl FnOnce(&mut norn_log::options::Options),
+    front: impl FnOnce(Arc<dyn IngestLog>) -> Arc<dyn IngestLog>,
+) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let mut options = norn_log::options::Options::new(dir.path());
     options.partitions = 1;
+    change(&mut options);
+    let max_record_bytes = options.max_record_bytes;
     let log = EmbeddedLog::open(options, Arc::new(norn_log::disk::Disk)).unwrap();
     let registry = Registry::new();
     let parts = Parts {
         limits: TenantLimits::new(limits),
-        log: log.clone(),
+        log: front(log.clone()),
         applied: None,
         clock: Arc::new(SystemClock),
         pool: Pool::new("test", 1).unwrap(),
         stages: StageCpu::register(&registry),
         max_recv_msg_size: 1 << 20,
+        max_record_bytes,
         max_inflight: 0,
+        max_inflight_bytes: 0,
     };
     Fixture { distributor: Distributor::new(parts, &registry), log, registry, _dir: dir }
 }
@@ -186,4 +201,132 @@ fn a_large_request_is_worked_on_by_the_pool() {
     let many = (0..8000).map(|i| series(&[("__name__", "m"), ("i", &i.to_string())], &[(t, f64::from(i))]));
     assert_eq!(f.push(many.collect()).unwrap().samples, 8000);
     assert_eq!(f.stored().len(), 8000);
+}
+
+/// A log that refuses the first records, as a full one does.
+struct RefusesFirst {
+    log: Arc<dyn IngestLog>,
+    left: AtomicUsize,
+}
+
+impl IngestLog for RefusesFirst {
+    fn writable(&self) -> Partition {
+        self.log.writable()
+    }
+
+    fn known(&self) -> Partition {
+        self.log.known()
+    }
+
+    fn append(&self, partition: Partition, record: Record) -> BoxFuture<'static, Result<Offset, LogError>> {
+        let less = |left: usize| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Box::pin(std::future::ready(Err(LogError::Unavailable("full".into()))));
+        }
+        self.log.append(partition, record)
+    }
+
+    fn range(&self, partition: Partition) -> std::ops::Range<Offset> {
+        self.log.range(partition)
+    }
+
+    fn read(&self, partition: Partition, from: Offset) -> Result<Box<dyn LogReader>, LogError> {
+        self.log.read(partition, from)
+    }
+
+    fn trim(&self, partition: Partition, before: Offset) -> Result<(), LogError> {
+        self.log.trim(partition, before)
+    }
+}
+
+#[test]
+fn no_record_is_taken_without_its_settings() {
+    let front = |log| Arc::new(RefusesFirst { log, left: AtomicUsize::new(1) }) as Arc<dyn IngestLog>;
+    let f = fixture_with(Limits::default(), |_| {}, front);
+    let push = || f.push(vec![series(&[("__name__", "m")], &[(now(), 1.0)])]);
+    assert!(matches!(push(), Err(AppendError::Unavailable(_))));
+    assert!(f.records().is_empty());
+    push().unwrap();
+    let kinds: Vec<_> = f.records().iter().map(|r| r.kind).collect();
+    assert_eq!(kinds, [RecordKind::Settings, RecordKind::Write(2)]);
+}
+
+#[test]
+fn a_request_above_what_the_log_queues_is_stored_in_pieces() {
+    let small = |options: &mut norn_log::options::Options| {
+        options.max_record_bytes = 64 << 10;
+        options.max_queued_bytes = 100 << 10;
+    };
+    let f = fixture_with(Limits::default(), small, |log| log);
+    let t = now();
+    let long = "x".repeat(400);
+    let many = |i: u32| {
+        let name = format!("{i}{long}");
+        series(&[("__name__", "m"), ("i", &name)], &[(t, f64::from(i))])
+    };
+    assert_eq!(f.push((0..2000).map(many).collect()).unwrap().samples, 2000);
+    assert_eq!(f.stored().len(), 2000);
+    assert!(f.records().iter().all(|r| r.value.len() <= 64 << 10));
+}
+
+#[test]
+fn metadata_fills_as_many_records_as_it_needs() {
+    let small = |options: &mut norn_log::options::Options| options.max_record_bytes = 64 << 10;
+    let f = fixture_with(Limits::default(), small, |log| log);
+    let metadata = |i: u32| norn_wire::proto::MetricMetadata {
+        r#type: 1,
+        metric_family_name: format!("family_{i}"),
+        help: format!("{i} {}", "h".repeat(900)),
+        unit: String::new(),
+    };
+    let request = v1::WriteRequest { metadata: (0..500).map(metadata).collect(), ..Default::default() };
+    let written = f.push_raw(request.encode_to_vec().into()).unwrap();
+    assert_eq!(first_id(&written), "none");
+    let mut view = View::new();
+    let families = |record: &Record| match record.kind {
+        RecordKind::Write(version) => {
+            view.decode(version, &record.value).unwrap();
+            view.metadata().count()
+        }
+        RecordKind::Settings => 0,
+    };
+    assert_eq!(f.records().iter().map(families).sum::<usize>(), 500);
+}
+
+#[test]
+fn a_request_can_not_lift_the_limits_of_its_labels() {
+    let f = fixture(Limits { max_label_names_per_series: 2, ..Limits::default() });
+    let bad = series(&[("__name__", "m"), ("a b", "1")], &[(now(), 1.0)]);
+    let many = series(&[("__name__", "m"), ("a", "1"), ("b", "1")], &[(now(), 1.0)]);
+    for (series, id) in [(bad, "label-invalid"), (many, "max-label-names-per-series")] {
+        let request = v1::WriteRequest {
+            timeseries: vec![series],
+            skip_label_validation: true,
+            skip_label_count_validation: true,
+            ..Default::default()
+        };
+        assert_eq!(first_id(&f.push_raw(request.encode_to_vec().into()).unwrap()), id);
+    }
+    assert!(f.stored().is_empty());
+}
+
+/// Texts that a request repeats are in a record once, so histograms of a few bytes may be most of it.
+#[test]
+fn a_record_of_tiny_histograms_can_be_read_back() {
+    let f = fixture(Limits::default());
+    let long = "x".repeat(2000);
+    let of = |i: i64| {
+        let mut s = series(&[("__name__", "m"), ("long", &long), ("i", &i.to_string())], &[]);
+        let tiny = |timestamp| norn_wire::proto::Histogram { timestamp, ..Default::default() };
+        s.histograms = (1..=20).map(tiny).collect();
+        s
+    };
+    assert_eq!(f.push((0..300).map(of).collect()).unwrap().histograms, 6000);
+    let mut view = View::new();
+    for record in f.records() {
+        if let RecordKind::Write(version) = record.kind {
+            view.decode(version, &record.value).unwrap();
+            assert_eq!(view.series().map(|s| s.histograms().len()).sum::<usize>(), 6000);
+        }
+    }
 }

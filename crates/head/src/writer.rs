@@ -16,6 +16,9 @@ use crate::folder::{Account, Folder};
 use crate::shared::Shared;
 use crate::tenant::TenantState;
 
+/// Memory of a decoded record above this size is not kept for the next one.
+const KEEP_DECODED: usize = 32 << 20;
+
 /// A record that can not be folded. The head is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -59,6 +62,9 @@ impl Writer {
                 self.view.decode(version, &record.value)?;
                 let account = account(&mut self.accounts, self.folder.shared(), &record.tenant)?;
                 self.folder.fold(account, &record.tenant, &self.view, refused);
+                if self.view.kept_bytes() > KEEP_DECODED {
+                    self.view = View::new();
+                }
             }
             RecordKind::Settings => {
                 let settings = FoldSettings::decode(&record.value)?;

@@ -43,6 +43,9 @@ pub enum BodyError {
         /// The cap.
         limit: usize,
     },
+    /// Others take up the memory there is for bodies: 503.
+    #[error("there is no room for the request body now")]
+    NoRoom,
     /// No bytes for too long, or too few in all: 408.
     #[error("request body did not arrive in time")]
     TooSlow,
@@ -56,6 +59,7 @@ impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
             BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
         }
@@ -76,7 +80,20 @@ impl IntoResponse for BodyError {
 /// # Errors
 ///
 /// [`BodyError`] is a complete response of its own.
-pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    read_within(body, limit, |_| true).await
+}
+
+/// As [`read`]; `grow` is asked for each piece of so many bytes whether there is room for it.
+///
+/// # Errors
+///
+/// [`BodyError`] is a complete response of its own.
+pub async fn read_within(
+    mut body: Body,
+    limit: usize,
+    mut grow: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(BodyError::TooLarge { limit });
@@ -85,6 +102,9 @@ pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     if first.len() > limit {
         return Err(BodyError::TooLarge { limit });
     }
+    if !grow(first.len()) {
+        return Err(BodyError::NoRoom);
+    }
     let Some(second) = next_data(&mut body).await? else { return Ok(first) };
     let mut whole = BytesMut::with_capacity(announced.min(MAX_PREALLOCATION).max(first.len() + second.len()));
     whole.extend_from_slice(&first);
@@ -92,6 +112,9 @@ pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     while let Some(data) = next {
         if data.len() > limit - whole.len() {
             return Err(BodyError::TooLarge { limit });
+        }
+        if !grow(data.len()) {
+            return Err(BodyError::NoRoom);
         }
         whole.extend_from_slice(&data);
         next = next_data(&mut body).await?;

@@ -19,16 +19,16 @@ pub mod partition;
 pub mod progress;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
-use norn_contract::applied::AppliedRecords;
+use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::merge::Merged;
 use norn_contract::source::{SeriesSource, TenantSources};
 use norn_head::Reader;
 pub use norn_head::{MemoryStats, TenantStats};
-use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
 use parking_lot::Mutex;
 
@@ -43,6 +43,7 @@ pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
 pub struct Ingester {
     partitions: Vec<PartitionHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    stop: Arc<AtomicBool>,
 }
 
 struct PartitionHandle {
@@ -60,6 +61,7 @@ impl Ingester {
     pub fn start(log: &Arc<dyn IngestLog>, on_fatal: &OnFatal) -> Result<Arc<Self>, LogError> {
         let mut partitions = Vec::new();
         let mut threads = Vec::new();
+        let stop = Arc::new(AtomicBool::new(false));
         for number in 0..log.known().max(log.writable()) {
             let range = log.range(number);
             let reader = log.read(number, range.start)?;
@@ -75,13 +77,14 @@ impl Ingester {
                 head,
                 outcomes: handle.outcomes.clone(),
                 progress: handle.progress.clone(),
+                stop: stop.clone(),
             };
             threads.push(worker.spawn(number, on_fatal.clone()).map_err(|e| {
                 LogError::Unavailable(format!("cannot start the thread of partition {number}: {e}"))
             })?);
             partitions.push(handle);
         }
-        Ok(Arc::new(Self { partitions, threads: Mutex::new(threads) }))
+        Ok(Arc::new(Self { partitions, threads: Mutex::new(threads), stop }))
     }
 
     /// Whether every record that was in the log at the start has been applied.
@@ -104,6 +107,13 @@ impl Ingester {
         self.partitions.iter().map(|p| &p.head)
     }
 
+    /// Ends the threads although the log may hold more, as in the middle of a replay: the log
+    /// keeps it for the next start. Whoever waits for a record hears of it.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.join();
+    }
+
     /// Waits for the threads; they end when the log is closed and everything was applied.
     pub fn join(&self) {
         for thread in self.threads.lock().drain(..) {
@@ -114,10 +124,10 @@ impl Ingester {
 }
 
 impl AppliedRecords for Ingester {
-    fn applied(&self, partition: Partition, offset: Offset) -> BoxFuture<'static, Option<Arc<Refused>>> {
+    fn applied(&self, partition: Partition, offset: Offset) -> BoxFuture<'static, Outcome> {
         match self.partitions.get(partition as usize) {
             Some(p) => Box::pin(p.outcomes.of(offset)),
-            None => Box::pin(std::future::pending()),
+            None => Box::pin(std::future::ready(Err(AppliedError::Stopped))),
         }
     }
 }

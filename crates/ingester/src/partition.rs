@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -27,18 +28,22 @@ pub struct Worker {
     pub outcomes: Arc<Outcomes>,
     /// How far the start has come.
     pub progress: Arc<Progress>,
+    /// Set when what is left in the log need not be applied any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Worker {
-    /// Starts the thread. It ends when the log is closed and everything was applied; any other
-    /// end is told through `on_fatal`.
+    /// Starts the thread. It ends when the log is closed and everything was applied, or when it is
+    /// told to stop; any other end is told through `on_fatal`.
     ///
     /// # Errors
     ///
     /// When the system gives no thread.
     pub fn spawn(mut self, partition: Partition, on_fatal: OnFatal) -> io::Result<JoinHandle<()>> {
         Builder::new().name(format!("partition-{partition}")).spawn(move || {
-            let why = match catch_unwind(AssertUnwindSafe(|| self.run(partition))) {
+            let ended = catch_unwind(AssertUnwindSafe(|| self.run(partition)));
+            self.outcomes.end();
+            let why = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(e)) => e.to_string(),
                 Err(_) => "panicked".to_owned(),
@@ -51,7 +56,7 @@ impl Worker {
         let progress = self.progress.clone();
         let mut reporter = Reporter::new(&progress);
         let mut batch = Vec::new();
-        loop {
+        while !self.stop.load(Ordering::Relaxed) {
             match self.reader.next(&mut batch, WAIT) {
                 Ok(()) => {}
                 Err(LogError::Unavailable(_)) => return Ok(()),
@@ -62,6 +67,7 @@ impl Worker {
             }
             reporter.report();
         }
+        Ok(())
     }
 
     fn apply(&mut self, partition: Partition, offset: Offset, record: &Record) {
@@ -70,8 +76,10 @@ impl Worker {
             // Later records are good; stopping here would take the whole partition away.
             tracing::error!(partition, offset, user = %record.tenant, error = %e, "record skipped: it can not be decoded");
             self.progress.count_undecodable();
+            self.outcomes.tell_undecodable(offset);
+        } else {
+            self.outcomes.tell(offset, refused);
         }
-        self.outcomes.tell(offset, refused);
         self.progress.advance(offset + 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use norn_contract::applied::AppliedRecords;
+use norn_contract::applied::{AppliedError, AppliedRecords};
 use norn_contract::log::{IngestLog, Offset, Record, RecordKind};
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, TenantSources};
 use norn_ingester::Ingester;
@@ -79,10 +79,10 @@ fn an_outcome_follows_visibility() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path(), 1);
     let first = process.append(0, "m", 1000, 1.0);
-    assert_eq!(block_on(process.ingester.applied(0, first)), None);
+    assert_eq!(block_on(process.ingester.applied(0, first)), Ok(None));
     assert_eq!(process.series(), [("m".to_owned(), 1)]);
     let late = process.append(0, "m", 500, 2.0);
-    let refused = block_on(process.ingester.applied(0, late)).unwrap();
+    let refused = block_on(process.ingester.applied(0, late)).unwrap().unwrap();
     assert_eq!((refused.samples, refused.first.as_ref().unwrap().id), (1, "sample-out-of-order"));
     process.stop();
 }
@@ -93,11 +93,53 @@ fn a_start_replays_every_partition_ever_written() {
     let process = Process::start(dir.path(), 3);
     for (partition, name) in [(0, "a"), (1, "b"), (2, "c"), (2, "a")] {
         let offset = process.append(partition, name, 1000, 1.0);
-        block_on(process.ingester.applied(partition, offset));
+        assert_eq!(block_on(process.ingester.applied(partition, offset)), Ok(None));
     }
     process.stop();
     let process = Process::start(dir.path(), 1);
     let expected = [("a".to_owned(), 2), ("b".to_owned(), 1), ("c".to_owned(), 1)];
     assert_eq!(process.series(), expected);
     process.stop();
+}
+
+#[test]
+fn a_record_that_was_stepped_over_is_never_called_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), 1);
+    let value = bytes::Bytes::from_static(b"\xff\xff");
+    let record = Record { tenant: tenant(), kind: RecordKind::Write(2), timestamp: 0, value };
+    let offset = block_on(process.log.append(0, record)).unwrap();
+    assert_eq!(block_on(process.ingester.applied(0, offset)), Err(AppliedError::Undecodable));
+    let next = process.append(0, "m", 1000, 1.0);
+    assert_eq!(block_on(process.ingester.applied(0, next)), Ok(None));
+    process.stop();
+}
+
+#[test]
+fn whoever_waits_when_the_partition_ends_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path(), 1);
+    let never = process.ingester.applied(0, 7);
+    process.log.close();
+    process.ingester.stop();
+    assert_eq!(block_on(never), Err(AppliedError::Stopped));
+    assert_eq!(block_on(process.ingester.applied(9, 0)), Err(AppliedError::Stopped));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = norn_log::options::Options::new(dir.path());
+    options.memory_bytes = 0;
+    let log = EmbeddedLog::open(options, Arc::new(norn_log::disk::Disk)).unwrap();
+    for i in 0..300 {
+        let value = bytes::Bytes::from(vec![0xff; 100_000]);
+        let record = Record { tenant: tenant(), kind: RecordKind::Write(2), timestamp: i, value };
+        block_on(log.append(0, record)).unwrap();
+    }
+    let shared: Arc<dyn IngestLog> = log.clone();
+    let ingester =
+        Ingester::start(&shared, &(Arc::new(|why: String| assert!(why.is_empty(), "{why}")) as _)).unwrap();
+    ingester.stop();
+    assert!(!ingester.is_caught_up());
 }

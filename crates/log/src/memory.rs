@@ -28,6 +28,8 @@ struct Inner {
     locks: HashSet<PathBuf>,
     capacity: Option<usize>,
     failing_syncs: usize,
+    /// How many openings fail, and with which error of the system.
+    failing_opens: (usize, i32),
     operations: u64,
     crash_at: Option<u64>,
     /// Number of restarts; handles of an earlier life are dead.
@@ -144,6 +146,11 @@ impl MemoryFs {
         self.0.lock().failing_syncs = count;
     }
 
+    /// Lets the next `count` openings fail with the system's error `code`.
+    pub fn fail_opens(&self, count: usize, code: i32) {
+        self.0.lock().failing_opens = (count, code);
+    }
+
     /// Takes the power away after `operations` more changes; none of the later ones succeeds.
     pub fn crash_after(&self, operations: u64) {
         let mut inner = self.0.lock();
@@ -192,6 +199,10 @@ impl MemoryFs {
 impl FileSystem for MemoryFs {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Box<dyn File>> {
         let mut inner = self.0.lock();
+        if inner.failing_opens.0 > 0 {
+            inner.failing_opens.0 -= 1;
+            return Err(Error::from_raw_os_error(inner.failing_opens.1));
+        }
         let inode = if mode == OpenMode::Create {
             if inner.names.contains_key(path) {
                 return Err(ErrorKind::AlreadyExists.into());

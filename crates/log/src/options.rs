@@ -68,6 +68,13 @@ impl Options {
         }
     }
 
+    /// Largest value that fits into segments of `segment_bytes`, and into a log at all.
+    pub fn largest_record(segment_bytes: u64) -> usize {
+        let header = SegmentHeader::len_for(MAX_PARTITIONS as usize);
+        let frame = FRAME_HEADER + usize::from(u8::MAX) + ALIGN;
+        (segment_bytes as usize).saturating_sub(header + frame).min(MAX_VALUE)
+    }
+
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let refuse = |text: String| Err(LogError::Unavailable(text));
         if self.partitions == 0 || self.partitions > MAX_PARTITIONS {
@@ -76,15 +83,11 @@ impl Options {
         if !(64 << 10..=2 << 30).contains(&self.segment_bytes) {
             return refuse(format!("segments of {} bytes: 64 KiB to 2 GiB are possible", self.segment_bytes));
         }
-        let header = SegmentHeader::len_for(MAX_PARTITIONS as usize);
-        let frame = FRAME_HEADER + usize::from(u8::MAX) + ALIGN;
-        let room = self.segment_bytes as usize - header - frame;
-        if self.max_record_bytes > room.min(MAX_VALUE) {
+        let room = Self::largest_record(self.segment_bytes);
+        if self.max_record_bytes > room {
             return refuse(format!(
-                "records of {} bytes: {} fit into segments of {} bytes",
-                self.max_record_bytes,
-                room.min(MAX_VALUE),
-                self.segment_bytes
+                "records of {} bytes: {room} fit into segments of {} bytes",
+                self.max_record_bytes, self.segment_bytes
             ));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Reads one partition: from the files while it is behind, from memory once it has caught up.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,17 @@ use norn_model::tenant::Tenant;
 use crate::cursor::Cursor;
 use crate::format::{Encoding, FrameHeader, FrameKind, MAX_VALUE};
 use crate::recover::corrupt;
-use crate::segments::{Segment, failed};
+use crate::segments::{Segment, is_passing};
 use crate::shared::Shared;
 use crate::tail::{READ_BYTES, Taken};
+
+/// Longest wait before a file that could not be opened is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// [`LogError::Unavailable`] would say that the log was closed.
+fn unreadable(path: &Path, error: &std::io::Error) -> LogError {
+    LogError::Unreadable(format!("{}: {error}", path.display()))
+}
 
 /// A reader.
 pub struct Reader {
@@ -47,7 +56,7 @@ impl LogReader for Reader {
                 Ok(())
             }
             Taken::Nothing => Ok(()),
-            Taken::Behind(memory_first) => self.read_files(memory_first, out),
+            Taken::Behind(memory_first) => self.read_files(memory_first, out, wait),
             Taken::Closed => Err(LogError::Unavailable("the log is closed".into())),
         }
     }
@@ -60,17 +69,26 @@ impl Reader {
     }
 
     /// Reads records below `until`, which are durable, and about as many bytes as a call gives.
-    fn read_files(&mut self, until: Offset, out: &mut Vec<(Offset, Record)>) -> Result<(), LogError> {
+    /// A shortage that passes, of file descriptors for example, is waited for.
+    fn read_files(
+        &mut self,
+        until: Offset,
+        out: &mut Vec<(Offset, Record)>,
+        wait: Duration,
+    ) -> Result<(), LogError> {
         let mut bytes = 0;
         while self.next < until && bytes < READ_BYTES {
             let mut place = match self.place.take() {
                 Some(place) => place,
-                None => self.find()?,
+                None => match self.find()? {
+                    Some(place) => place,
+                    None => return Ok(std::thread::sleep(wait.min(PAUSE))),
+                },
             };
             if place.cursor.position >= place.segment.end() {
                 let sequence = place.segment.header.sequence;
                 let following = self.shared.segments.following(sequence);
-                self.place = Some(self.open(following.ok_or_else(|| self.out_of_range())?)?);
+                self.place = self.open(following.ok_or_else(|| self.out_of_range())?)?;
                 continue;
             }
             if let Some(record) = self.read_frame(&mut place)? {
@@ -83,33 +101,38 @@ impl Reader {
         Ok(())
     }
 
-    fn find(&self) -> Result<Place, LogError> {
+    fn find(&self) -> Result<Option<Place>, LogError> {
         let segment = self.shared.segments.holding(self.partition, self.next);
         self.open(segment.ok_or_else(|| self.out_of_range())?)
     }
 
-    fn open(&self, segment: Arc<Segment>) -> Result<Place, LogError> {
+    /// The start of a segment; `None` when there is a shortage that passes.
+    fn open(&self, segment: Arc<Segment>) -> Result<Option<Place>, LogError> {
         let file = match self.fs.open(&segment.path, OpenMode::Read) {
             Ok(file) => file,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(file = %segment.path.display(), %error, "ingest log waits for a file to read");
+                return Ok(None);
+            }
             // Trimmed between being found and being opened.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(self.out_of_range()),
-            Err(e) => return Err(failed(&segment.path, &e)),
+            Err(e) => return Err(unreadable(&segment.path, &e)),
         };
         let cursor = Cursor::new(file, segment.header.salt, segment.header.len() as u64);
-        Ok(Place { segment, cursor })
+        Ok(Some(Place { segment, cursor }))
     }
 
     /// The record of the frame at `place` if it is the next one of this partition; steps over it.
     fn read_frame(&mut self, place: &mut Place) -> Result<Option<Record>, LogError> {
         let (path, end, at) = (&place.segment.path, place.segment.end(), place.cursor.position);
         let damaged = |what: &str| corrupt(path, at, what);
-        let header = place.cursor.header(end).map_err(|e| failed(path, &e))?;
+        let header = place.cursor.header(end).map_err(|e| unreadable(path, &e))?;
         let header = header.ok_or_else(|| damaged("a frame header is damaged"))?;
         let mut record = None;
         if header.partition == self.partition && header.offset >= self.next {
             match header.kind {
                 FrameKind::Record(..) if header.offset == self.next => {
-                    let body = place.cursor.body(&header, end).map_err(|e| failed(path, &e))?;
+                    let body = place.cursor.body(&header, end).map_err(|e| unreadable(path, &e))?;
                     let (tenant, payload) = body.ok_or_else(|| damaged("a record is damaged"))?;
                     record = Some(self.record(&header, tenant, payload).map_err(damaged)?);
                 }

@@ -126,6 +126,11 @@ pub fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
+/// Whether trying again later can help: no room, or no file descriptor (`ENFILE`, `EMFILE`).
+pub fn is_passing(error: &std::io::Error) -> bool {
+    is_full(error) || matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// A new segment, open for writing.
 pub struct Created {
     /// The segment.

@@ -85,6 +85,11 @@ impl Spares {
         taken
     }
 
+    /// Takes back a file that could not be opened.
+    pub fn give_back(&self, spare: PathBuf) {
+        self.shared.ready.lock().push(spare);
+    }
+
     /// Recycles or removes a segment that was taken out of the list.
     pub fn retire(&self, segment: Arc<Segment>) {
         self.ask(Job::Retire(segment));

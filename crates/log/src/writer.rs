@@ -12,14 +12,14 @@ use norn_contract::log::{LogError, Offset, Partition};
 use crate::format::{ALIGN, FRAME_HEADER, FrameHeader, FrameKind, SegmentHeader};
 use crate::options::OnFatal;
 use crate::queue::Pending;
-use crate::segments::{self, Created, Segment, failed, is_full};
+use crate::segments::{self, Created, Segment, failed, is_full, is_passing};
 use crate::shared::Shared;
 
 const PADDING: [u8; ALIGN] = [0; ALIGN];
 
 /// Why a round failed.
 enum Failure {
-    /// No room: nothing was lost, and there may be room later.
+    /// No room, or no file descriptor: nothing was lost, and there may be one later.
     Full(LogError),
     /// The log must not be written any more.
     Fatal(LogError),
@@ -182,10 +182,13 @@ impl Writer {
                 tracing::warn!(file = %self.segment.path.display(), %error, "can not cut a segment");
             }
         }
-        let created = segments::create(&*self.fs, &self.shared.dir, header, spare);
+        let created = segments::create(&*self.fs, &self.shared.dir, header, spare.clone());
         let Created { segment, file } = created.map_err(|e| {
+            if let (Some(spare), true, false) = (spare, is_passing(&e), is_full(&e)) {
+                self.shared.spares.give_back(spare);
+            }
             let error = failed(&self.shared.dir, &e);
-            if is_full(&e) { Failure::Full(error) } else { Failure::Fatal(error) }
+            if is_passing(&e) { Failure::Full(error) } else { Failure::Fatal(error) }
         })?;
         self.position = segment.header.len() as u64;
         self.shared.segments.push(Arc::clone(&segment));
@@ -211,7 +214,7 @@ impl Writer {
 
     /// Refuses the batch; the next one may have more luck.
     fn give_up(&mut self, batch: &mut VecDeque<Pending>, error: &LogError) {
-        tracing::warn!(%error, records = batch.len(), "no room for the ingest log");
+        tracing::warn!(%error, records = batch.len(), "ingest log can not take records now");
         let bytes = batch.iter().map(|p| p.record.value.len()).sum();
         self.shared.queue.done(batch.len(), bytes);
         for p in batch.drain(..) {
@@ -233,9 +236,15 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// However the thread ends, nobody waits for ever.
+    /// However the thread ends, nobody waits for ever; a panic is told like any other failure.
     fn drop(&mut self) {
         let ended = LogError::Unavailable("the log is closed".into());
+        if std::thread::panicking()
+            && let Some(on_fatal) = &self.on_fatal
+        {
+            self.shared.failed.store(true, Ordering::Relaxed);
+            on_fatal(&LogError::Unavailable("its writing thread panicked".into()));
+        }
         self.shared.queue.refuse(ended.clone());
         self.shared.queue.fail_pending(&ended);
         for tail in &self.shared.tails {

@@ -13,6 +13,8 @@ use norn_log::memory::{Dice, MemoryFs};
 use norn_log::options::{Compression, Options};
 
 const PARTITIONS: u64 = 3;
+const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 
 fn options(dice: &mut Dice) -> Options {
     let mut options = Options::new("/log");
@@ -193,6 +195,43 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     drop(log);
     let log = EmbeddedLog::open(plain(1 << 20), Arc::new(fs)).expect("opens again");
     assert!(read_all(&*log, 0, 0) == want);
+}
+
+#[test]
+fn a_shortage_of_file_descriptors_passes() {
+    let fs = MemoryFs::default();
+    let mut options = plain(64 << 10);
+    options.memory_bytes = 0;
+    let log = EmbeddedLog::open(options, Arc::new(fs.clone())).expect("opens");
+    for tag in 0..3 {
+        assert_eq!(append(&log, tag, 18_000).ok(), Some(tag));
+    }
+    // The next record needs a new segment.
+    fs.fail_opens(1, EMFILE);
+    assert!(matches!(append(&log, 9, 18_000), Err(LogError::Unavailable(_))));
+    assert!(!log.stats().failed);
+    assert_eq!(append(&log, 3, 18_000).ok(), Some(3));
+    // A reader waits, and never says that the log is closed.
+    fs.fail_opens(2, EMFILE);
+    let mut reader = log.read(0, 0).expect("reader");
+    let mut out = Vec::new();
+    while out.len() < 4 {
+        reader.next(&mut out, std::time::Duration::from_millis(1)).expect("waits");
+    }
+    assert!(out.iter().map(|(offset, _)| *offset).eq(0..4));
+}
+
+#[test]
+fn a_failed_read_is_not_taken_for_a_closed_log() {
+    let fs = MemoryFs::default();
+    let mut options = plain(64 << 10);
+    options.memory_bytes = 0;
+    let log = EmbeddedLog::open(options, Arc::new(fs.clone())).expect("opens");
+    append(&log, 0, 100).expect("append");
+    let mut reader = log.read(0, 0).expect("reader");
+    fs.fail_opens(1, EIO);
+    let error = reader.next(&mut Vec::new(), std::time::Duration::from_millis(1)).err();
+    assert!(matches!(&error, Some(LogError::Unreadable(t)) if t.contains(".log: ")), "{error:?}");
 }
 
 fn flip(fs: &MemoryFs, path: &Path, at: usize) {

@@ -35,6 +35,9 @@ use crate::{Error, REVISION, VERSION, banner, figures};
 /// Time for services to stop beyond what running requests may take.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Open files that connections leave to the log and the rest of the process.
+const OWN_FILES: usize = 256;
+
 /// This build, for those who ask.
 const BUILD: Build = Build { version: VERSION, revision: REVISION, branch: "main" };
 
@@ -112,7 +115,9 @@ pub async fn run(run: &Run) -> Result<(), Error> {
 fn open(config: &Config) -> Result<Process, Error> {
     let registry = Registry::for_process(BUILD);
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
-    let log = EmbeddedLog::open(log_options(config, fatal_sender.clone()), Arc::new(norn_log::disk::Disk))?;
+    let log_options = log_options(config, fatal_sender.clone());
+    let log = EmbeddedLog::open(log_options.clone(), Arc::new(norn_log::disk::Disk))
+        .map_err(|e| format!("{e} (-data-dir, YAML data_dir, is {:?})", config.general.data_dir))?;
     let shared_log: Arc<dyn IngestLog> = log.clone();
     let on_fatal: norn_ingester::OnFatal = Arc::new(move |why| {
         // Nobody listens once the process is ending already.
@@ -131,7 +136,9 @@ fn open(config: &Config) -> Result<Process, Error> {
         pool: write_pool,
         stages: StageCpu::register(&registry),
         max_recv_msg_size: config.distributor.max_recv_msg_size,
+        max_record_bytes: log_options.max_record_bytes,
         max_inflight: config.distributor.max_inflight_push_requests,
+        max_inflight_bytes: config.distributor.max_inflight_push_requests_bytes,
     };
     let distributor = Distributor::new(parts, &registry);
     let engine = Engine::new(engine_options(config), query_pool.shared());
@@ -151,7 +158,8 @@ fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_lo
     let mut options = norn_log::options::Options::new(Path::new(&config.general.data_dir).join("log"));
     options.partitions = if c.partitions == 0 { cores } else { c.partitions };
     options.segment_bytes = c.segment_size_bytes;
-    options.max_record_bytes = c.max_record_size_bytes;
+    let largest = norn_log::options::Options::largest_record(c.segment_size_bytes);
+    options.max_record_bytes = c.max_record_size_bytes.min(largest);
     options.max_queued_bytes = c.max_queued_bytes;
     options.memory_bytes = c.memory_bytes;
     options.spare_segments = c.spare_segments;
@@ -176,7 +184,7 @@ fn engine_options(config: &Config) -> norn_promql::Options {
 fn server_options(config: &Config) -> server::Options {
     let c = &config.server;
     server::Options {
-        max_connections: c.http_listen_conn_limit,
+        max_connections: max_connections(c.http_listen_conn_limit, norn_kit::descriptors::raise()),
         idle_timeout: c.http_server_idle_timeout,
         write_timeout: c.http_server_write_timeout,
         drain_timeout: c.graceful_shutdown_timeout,
@@ -184,8 +192,24 @@ fn server_options(config: &Config) -> server::Options {
     }
 }
 
+/// Connections at once: what is configured, but never so many that no file could be opened.
+fn max_connections(configured: usize, open_files: u64) -> usize {
+    let wanted = if configured == 0 { server::DEFAULT_MAX_CONNECTIONS } else { configured };
+    let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
+    let possible = open_files.saturating_sub(OWN_FILES).max(open_files / 2).max(1);
+    if wanted > possible {
+        tracing::warn!(
+            connections = possible,
+            wanted,
+            open_files,
+            "fewer connections than configured, because the system allows this process too few open files"
+        );
+    }
+    wanted.min(possible)
+}
+
 /// The log and the heads, as one service: it fails when one of them can not go on, and stops in
-/// the order that loses nothing: no more records, then what is left is applied.
+/// the order that loses nothing: what waits becomes durable, then the heads end.
 async fn ingest(
     context: Context,
     log: Arc<EmbeddedLog>,
@@ -199,7 +223,8 @@ async fn ingest(
     }
     tokio::task::spawn_blocking(move || {
         log.close();
-        ingester.join();
+        // No request waits any more; what is left of a replay is left for the next start.
+        ingester.stop();
     })
     .await?;
     Ok(())
@@ -236,7 +261,9 @@ impl Door<'_> {
         let status = norn_querier::status_routes(BUILD);
         let prefix = &self.config.api.prometheus_http_prefix;
         let routes = Routes {
-            write: norn_distributor::api::routes(self.distributor.clone()).layer(gate.clone()),
+            write: norn_distributor::api::complete(
+                norn_distributor::api::routes(self.distributor.clone()).layer(gate.clone()),
+            ),
             read: also_below(prefix, query).layer(gate),
             open: also_below(prefix, status),
         };

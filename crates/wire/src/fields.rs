@@ -5,6 +5,9 @@ use norn_model::metadata::MetricType;
 
 use crate::protobuf::{FormError, Reader, Span, fixed64_key, len_key, varint_key};
 
+/// Most bytes that the decoded form of one request may take, whatever its length.
+pub const MAX_DECODED: usize = 512 << 20;
+
 /// Memory that the decoded form of one message may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -18,10 +21,10 @@ impl Budget {
         Self { total: bytes, left: bytes }
     }
 
-    /// Enough for any sensible message of `len` bytes: 32 × `len` + 64 KiB. The densest one seen
-    /// in practice, stale histograms, needs 22 × `len`.
+    /// Enough for any sensible message of `len` bytes: 32 × `len` + 64 KiB, and never more than
+    /// [`MAX_DECODED`]. The densest one seen in practice, stale histograms, needs 22 × `len`.
     pub fn for_message(len: usize) -> Self {
-        Self::new(len.saturating_mul(32).saturating_add(64 << 10))
+        Self::new(len.saturating_mul(32).saturating_add(64 << 10).min(MAX_DECODED))
     }
 
     /// Bytes taken so far.

@@ -7,17 +7,19 @@ crate::table::options! {
         [Advanced] max_recv_msg_size: usize = 100 << 20, "distributor.max_recv_msg_size", "distributor.max-recv-msg-size";
         /// Write requests that are worked on at once; 0 for no limit.
         [Advanced] max_inflight_push_requests: usize = 2000, "distributor.instance_limits.max_inflight_push_requests", "distributor.instance-limits.max-inflight-push-requests";
+        /// Bytes of write requests in memory at once, as they came in; 0 for no limit.
+        [Advanced] max_inflight_push_requests_bytes: usize = 1 << 30, "distributor.instance_limits.max_inflight_push_requests_bytes", "distributor.instance-limits.max-inflight-push-requests-bytes";
     }
 }
 
 crate::table::options! {
     /// The log on local disk.
     pub struct EmbeddedLog {
-        /// Partitions of the log; 0 for one a core. May change between two starts.
+        /// Partitions of the log, up to 4096; 0 for one a core. May change between two starts.
         [Advanced] partitions: u32 = 0, "embedded_log.partitions", "embedded-log.partitions";
-        /// Size of a segment file in bytes.
+        /// Size of a segment file in bytes, 64 KiB to 2 GiB.
         [Advanced] segment_size_bytes: u64 = 128 << 20, "embedded_log.segment_size_bytes", "embedded-log.segment-size-bytes";
-        /// Largest record in bytes.
+        /// Largest record in bytes; less where segments are too small for it.
         [Advanced] max_record_size_bytes: usize = 16_000_000, "embedded_log.max_record_size_bytes", "embedded-log.max-record-size-bytes";
         /// Bytes that may wait to become durable.
         [Advanced] max_queued_bytes: usize = 64 << 20, "embedded_log.max_queued_bytes", "embedded-log.max-queued-bytes";
