@@ -8,3 +8,4 @@ mod newcomer;
 mod prometheus_agrees;
 mod support;
 mod tenants;
+mod write_load;
