@@ -70,7 +70,8 @@ impl Interner {
         Ok(id)
     }
 
-    fn intern(&mut self, text: &str) -> Result<u32, Error> {
+    /// The number of a text.
+    pub(super) fn intern(&mut self, text: &str) -> Result<u32, Error> {
         let hash = self.state.hash_one(text);
         let found = self.by_text.find(hash, |&id| slice(&self.text, &self.ends, id) == text);
         if let Some(&id) = found {

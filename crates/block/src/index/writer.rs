@@ -48,10 +48,13 @@ impl Writer {
     pub fn create(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self, Error> {
         let spool_path = path.with_added_extension("spool");
         let spool = spool::Writer::create(Arc::clone(&fs), &spool_path)?;
+        let mut interner = Interner::default();
+        // Prometheus names the list of all series so, and has the text among its symbols.
+        interner.intern("")?;
         Ok(Self {
             fs,
             path: path.to_owned(),
-            interner: Interner::default(),
+            interner,
             spool,
             series: 0,
             last: None,
@@ -89,18 +92,20 @@ impl Writer {
         self.last_chunk = None;
         put_uvarint(&mut self.chunks, chunks.len() as u64);
         for chunk in chunks {
-            let length = chunk.maxt.checked_sub(chunk.mint).filter(|n| *n >= 0);
-            let length = length.ok_or_else(|| Error::Invalid("a chunk ends before it begins".into()))?;
+            if chunk.maxt < chunk.mint {
+                return Err(Error::Invalid("a chunk ends before it begins".into()));
+            }
+            let length = chunk.maxt.wrapping_sub(chunk.mint) as u64;
             match self.last_chunk {
                 None => {
                     put_varint(&mut self.chunks, chunk.mint);
-                    put_uvarint(&mut self.chunks, length as u64);
+                    put_uvarint(&mut self.chunks, length);
                     put_uvarint(&mut self.chunks, chunk.at);
                 }
                 Some(last) if chunk.mint > last.maxt && chunk.at >= last.at => {
                     let gap = chunk.mint.wrapping_sub(last.maxt) as u64;
                     put_uvarint(&mut self.chunks, gap);
-                    put_uvarint(&mut self.chunks, length as u64);
+                    put_uvarint(&mut self.chunks, length);
                     put_varint(&mut self.chunks, (chunk.at - last.at) as i64);
                 }
                 Some(_) => return Err(Error::Invalid("chunks overlap or are in no order".into())),
