@@ -50,6 +50,7 @@ struct Process {
     engine: Engine,
     limits: TenantLimits,
     gate: Gate,
+    query_pool: Pool,
     authentication: Authentication,
     /// The first reason why the process must end.
     fatal: mpsc::UnboundedReceiver<String>,
@@ -58,8 +59,18 @@ struct Process {
 /// Runs every role until a signal or a failure.
 pub async fn run(run: &Run) -> Result<(), Error> {
     let config = &run.config;
-    let Process { registry, log, ingester, distributor, engine, limits, gate, authentication, fatal } =
-        open(config)?;
+    let Process {
+        registry,
+        log,
+        ingester,
+        distributor,
+        engine,
+        limits,
+        gate,
+        query_pool,
+        authentication,
+        fatal,
+    } = open(config)?;
     let listener = Listener::bind(&config.server.http_listen_address, config.server.http_listen_port).await?;
     let address = listener.local_addr()?;
 
@@ -75,6 +86,7 @@ pub async fn run(run: &Run) -> Result<(), Error> {
         engine,
         limits,
         gate,
+        query_pool,
         authentication,
     };
     let (make_router, options) = (door.router(), server_options(config));
@@ -149,7 +161,18 @@ fn open(config: &Config) -> Result<Process, Error> {
         true => Authentication::by_header(),
         false => Authentication::fixed(&config.general.no_auth_tenant)?,
     };
-    Ok(Process { registry, log, ingester, distributor, engine, limits, gate, authentication, fatal })
+    Ok(Process {
+        registry,
+        log,
+        ingester,
+        distributor,
+        engine,
+        limits,
+        gate,
+        query_pool,
+        authentication,
+        fatal,
+    })
 }
 
 fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_log::options::Options {
@@ -238,6 +261,7 @@ struct Door<'a> {
     engine: Engine,
     limits: TenantLimits,
     gate: Gate,
+    query_pool: Pool,
     authentication: Authentication,
 }
 
@@ -257,6 +281,7 @@ impl Door<'_> {
             metrics: norn_querier::Metrics::register(self.registry),
             limits: self.limits,
             gate: self.gate,
+            pool: self.query_pool,
         });
         let status = norn_querier::status_routes(BUILD);
         let prefix = &self.config.api.prometheus_http_prefix;

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::path::Path;
+use std::sync::Arc;
 
 use norn_contract::fs::{File, FileSystem, OpenMode};
 use norn_model::Millis;
@@ -37,8 +38,8 @@ struct Slots {
 }
 
 /// A query's place in the file; blank again when it is dropped.
-pub(crate) struct Slot<'a> {
-    of: &'a ActiveQueries,
+pub(crate) struct Slot {
+    of: Arc<ActiveQueries>,
     number: usize,
 }
 
@@ -60,17 +61,17 @@ impl ActiveQueries {
 
     /// Writes a query down. `None` where no slot is free or the file can not be written: no
     /// reason to refuse a query.
-    pub(crate) fn enter(&self, tenant: &Tenant, query: &str, start: Millis) -> Option<Slot<'_>> {
+    pub(crate) fn enter(self: &Arc<Self>, tenant: &Tenant, query: &str, start: Millis) -> Option<Slot> {
         let line = line(tenant, query, start);
         let mut slots = self.slots.lock();
         let number = slots.free.pop()?;
         let written = slots.write(number, &line);
         slots.report(written);
-        Some(Slot { of: self, number })
+        Some(Slot { of: self.clone(), number })
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut slots = self.of.slots.lock();
         let written = slots.write(self.number, &[]);
@@ -153,6 +154,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("queries.active");
         let (active, left) = ActiveQueries::open(&Disk, &path, 3).unwrap();
+        let active = Arc::new(active);
         assert!(left.is_empty());
         let ended = active.enter(&tenant(), "ended", 1).unwrap();
         let kept = active.enter(&tenant(), "sum(\"x\n\")", 2).unwrap();
@@ -176,6 +178,7 @@ mod tests {
         let path = dir.path().join("queries.active");
         fs::write(&path, [b'x'; 5 * SLOT + 7]).unwrap();
         let (active, left) = ActiveQueries::open(&Disk, &path, 1).unwrap();
+        let active = Arc::new(active);
         assert!(left.is_empty());
         let first = active.enter(&tenant(), "a", 0);
         assert!(first.is_some() && active.enter(&tenant(), "b", 0).is_none());

@@ -5,12 +5,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use norn_contract::fs::FileSystem;
 use norn_model::Millis;
 use norn_model::tenant::Tenant;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::active::{ActiveQueries, LeftOver, Slot};
 use crate::error::ApiError;
@@ -20,20 +21,20 @@ const ACTIVE_FILE: &str = "queries.active";
 
 /// Where queries wait until they may run.
 pub struct Gate {
-    permits: Semaphore,
-    active: Option<ActiveQueries>,
+    permits: Arc<Semaphore>,
+    active: Option<Arc<ActiveQueries>>,
 }
 
 /// A query that may run. Dropped when it ended.
-pub(crate) struct Running<'a> {
-    _slot: Option<Slot<'a>>,
-    _permit: SemaphorePermit<'a>,
+pub(crate) struct Running {
+    _slot: Option<Slot>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Gate {
     /// Lets `max_concurrent` queries run at once, at least 1.
     pub fn new(max_concurrent: usize) -> Self {
-        Self { permits: Semaphore::new(bounded(max_concurrent)), active: None }
+        Self { permits: Arc::new(Semaphore::new(bounded(max_concurrent))), active: None }
     }
 
     /// The same, and keeps a file in `dir` that names the queries that run. What it names from
@@ -49,7 +50,7 @@ impl Gate {
     ) -> io::Result<(Self, Vec<LeftOver>)> {
         fs.create_dir_all(dir)?;
         let (active, left) = ActiveQueries::open(fs, &dir.join(ACTIVE_FILE), bounded(max_concurrent))?;
-        Ok((Self { active: Some(active), ..Self::new(max_concurrent) }, left))
+        Ok((Self { active: Some(Arc::new(active)), ..Self::new(max_concurrent) }, left))
     }
 
     /// Waits until `query` may run.
@@ -59,8 +60,8 @@ impl Gate {
         query: &str,
         now: Millis,
         deadline: Instant,
-    ) -> Result<Running<'_>, ApiError> {
-        let permit = tokio::time::timeout_at(deadline.into(), self.permits.acquire()).await;
+    ) -> Result<Running, ApiError> {
+        let permit = tokio::time::timeout_at(deadline.into(), self.permits.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             // The semaphore is never closed.
             return Err(ApiError::Told("timeout", "query timed out in query queue".to_owned()));

@@ -9,6 +9,7 @@
 //! | `query` | `/query` and `/query_range` |
 //! | `labels` | `/series`, `/labels`, `/label/{name}/values`, `/metadata` |
 //! | `exemplars` | `/query_exemplars` |
+//! | `remote_read` | `/read` |
 //! | `text` | `/format_query`, `/parse_query` |
 //! | `status` | `/status/*`, for everyone |
 //! | `gate`, `active` | how many queries run at once, and the file that names them |
@@ -34,6 +35,7 @@ mod limited;
 mod metrics;
 mod params;
 mod query;
+mod remote_read;
 mod response;
 mod result;
 mod status;
@@ -45,7 +47,8 @@ use norn_contract::clock::Clock;
 use norn_contract::source::{SeriesSource, TenantSources};
 use norn_http::axum::Router;
 use norn_http::axum::http::StatusCode;
-use norn_http::axum::routing::{MethodRouter, get};
+use norn_http::axum::routing::{MethodRouter, get, post};
+use norn_kit::pool::Pool;
 use norn_limits::{Limits, TenantLimits};
 use norn_model::tenant::Tenant;
 use norn_promql::Engine;
@@ -70,6 +73,8 @@ pub struct Options {
     pub limits: TenantLimits,
     /// How many queries run at once.
     pub gate: Gate,
+    /// Where samples are decoded.
+    pub pool: Pool,
 }
 
 type Api = Arc<Options>;
@@ -99,6 +104,7 @@ pub fn routes(options: Options) -> Router {
         .route("/api/v1/query", refuse_others(get(query::instant).post(query::instant)))
         .route("/api/v1/query_range", refuse_others(get(query::range).post(query::range)))
         .route("/api/v1/query_exemplars", refuse_others(get(exemplars::query).post(exemplars::query)))
+        .route("/api/v1/read", refuse_others(post(remote_read::read)))
         .route("/api/v1/series", refuse_others(get(labels::series).post(labels::series)))
         .route("/api/v1/labels", refuse_others(get(labels::names).post(labels::names)))
         .route("/api/v1/label/{name}/values", refuse_others(get(labels::values)))

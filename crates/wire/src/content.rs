@@ -41,6 +41,15 @@ pub fn snappy(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Conten
     written.map(drop)
 }
 
+/// `content` as a snappy block.
+///
+/// # Errors
+///
+/// Content of 4 GiB or more has no such form.
+pub fn pack_snappy(content: &[u8]) -> Result<Vec<u8>, ContentError> {
+    snap::raw::Encoder::new().compress_vec(content).map_err(corrupt)
+}
+
 /// Replaces `out` with the content of a Zstandard stream (one frame or more). A declared size is
 /// checked first; in any case decoding stops one byte beyond the limit, and the decoder's window
 /// is bounded too.
@@ -93,7 +102,7 @@ mod tests {
     }
 
     fn pack_snappy(content: &[u8]) -> Vec<u8> {
-        snap::raw::Encoder::new().compress_vec(content).unwrap()
+        super::pack_snappy(content).unwrap()
     }
 
     fn pack_zstd(content: &[u8]) -> Vec<u8> {

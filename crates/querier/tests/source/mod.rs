@@ -11,6 +11,7 @@ use norn_codec::xor::XorState;
 use norn_contract::source::*;
 use norn_http::axum::{Extension, Router};
 use norn_kit::metrics::Registry;
+use norn_kit::pool::Pool;
 use norn_limits::{Limits, TenantLimits};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
@@ -212,14 +213,15 @@ pub fn router_under(
     limits: Limits,
     gate: Gate,
 ) -> Router {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let pool = Pool::new("query", 1).unwrap();
     let options = norn_querier::Options {
         sources: Arc::new(sources),
-        engine: Engine::new(norn_promql::Options::default(), Arc::new(pool)),
+        engine: Engine::new(norn_promql::Options::default(), pool.shared()),
         clock: Arc::new(norn_contract::clock::SystemClock),
         metrics: norn_querier::Metrics::register(registry),
         limits: TenantLimits::new(limits),
         gate,
+        pool,
     };
     norn_querier::routes(options).layer(Extension(Tenant::admit(tenant).unwrap()))
 }

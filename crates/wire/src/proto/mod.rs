@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`v1`] | `prometheus`: remote write 1 |
 //! | [`v2`] | `io.prometheus.write.v2`: remote write 2 |
+//! | [`read`] | `prometheus`: remote read |
 //! | [`record`] | `cortexpb`: Mimir's records |
 
+pub mod read;
 pub mod record;
 pub mod v1;
 pub mod v2;
