@@ -110,7 +110,7 @@ fn fuzz() -> Result<()> {
 }
 
 fn fuzz_long() -> Result<()> {
-    let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "--seconds", "1800"];
+    let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "-seconds", "1800"];
     run::check(run::cargo(&args))
 }
 
