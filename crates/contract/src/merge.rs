@@ -188,7 +188,9 @@ fn merge_exemplars(lists: Vec<Vec<SeriesExemplars>>) -> Vec<SeriesExemplars> {
 /// Sorts a series' exemplars by time and drops repetitions.
 pub fn sort_exemplars(exemplars: &mut Vec<Exemplar>) {
     exemplars.sort_by(|a, b| a.timestamp.cmp(&b.timestamp).then(a.value.total_cmp(&b.value)));
-    exemplars.dedup_by(|a, b| a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits() && a.labels == b.labels);
+    exemplars.dedup_by(|a, b| {
+        a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits() && a.labels == b.labels
+    });
 }
 
 #[cfg(test)]

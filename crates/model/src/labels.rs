@@ -340,7 +340,11 @@ mod tests {
             ("a-b", false, false),
             ("é", false, false),
         ] {
-            assert_eq!((is_legacy_label_name(name), is_legacy_metric_name(name)), (label, metric), "{name:?}");
+            assert_eq!(
+                (is_legacy_label_name(name), is_legacy_metric_name(name)),
+                (label, metric),
+                "{name:?}"
+            );
         }
     }
 
