@@ -13,15 +13,12 @@ use norn_model::rejection::{Refused, Rejection};
 use norn_wire::histogram::{HistogramRef, HistogramSample};
 use norn_wire::remote_write::{Exemplar, FamilyMetadata, Sample, Series};
 
-use crate::refusal;
+use crate::refusal::{self, Label, Problem};
 
 /// Characters of an exemplar's names and values together.
 const MAX_EXEMPLAR_RUNES: usize = 128;
 /// Exemplars older than the request's oldest sample by more than this are left out.
 const EXEMPLAR_AGE: Millis = 5 * 60 * 1000;
-
-/// A label as bytes; both are UTF-8 once [`Checker::check`] has passed.
-pub type Label<'a> = (&'a [u8], &'a [u8]);
 
 /// Checks the series of one request.
 pub struct Checker<'a> {
@@ -236,30 +233,6 @@ impl<'a> Checker<'a> {
         let says_something = metadata.kind != MetricType::Unknown || !help.is_empty() || !unit.is_empty();
         says_something.then_some((metadata.kind, help, unit))
     }
-}
-
-/// What is wrong with a label set; numbers are positions in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// No `__name__`.
-    NoMetricName,
-    /// `__name__` is not a metric name.
-    MetricName,
-    /// Too many labels.
-    TooMany {
-        /// Whether the limit of `_info` series holds.
-        info: bool,
-    },
-    /// Not a label name.
-    LabelName(usize),
-    /// A name above the limit.
-    NameTooLong(usize),
-    /// A value that is not UTF-8.
-    ValueNotUtf8(usize),
-    /// A value above the limit.
-    ValueTooLong(usize),
-    /// A name that is there twice.
-    Duplicate(usize),
 }
 
 fn is_utf8(bytes: &[u8]) -> bool {

@@ -6,10 +6,35 @@ use norn_model::labels::METRIC_NAME;
 use norn_model::rejection::Rejection;
 use norn_wire::remote_write::SeriesError;
 
-use crate::check::{Label, Problem};
-
 /// Longest series text in a refusal, in bytes.
 const SERIES_TEXT: usize = 200;
+
+/// A label as bytes; both are UTF-8 once the series has been checked.
+pub type Label<'a> = (&'a [u8], &'a [u8]);
+
+/// What is wrong with a label set; numbers are positions in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No `__name__`.
+    NoMetricName,
+    /// `__name__` is not a metric name.
+    MetricName,
+    /// Too many labels.
+    TooMany {
+        /// Whether the limit of `_info` series holds.
+        info: bool,
+    },
+    /// Not a label name.
+    LabelName(usize),
+    /// A name above the limit.
+    NameTooLong(usize),
+    /// A value that is not UTF-8.
+    ValueNotUtf8(usize),
+    /// A value above the limit.
+    ValueTooLong(usize),
+    /// A name that is there twice.
+    Duplicate(usize),
+}
 
 /// A remote write 2 series whose labels can not be resolved.
 pub fn bad_reference(error: &SeriesError) -> Rejection {
