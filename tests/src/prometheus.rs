@@ -74,6 +74,14 @@ impl Prometheus {
         Self::run(tempfile::tempdir()?, host, "", &flags)
     }
 
+    /// Starts one that has nothing of its own and reads from `norn` by remote read.
+    pub fn reader(norn: &str) -> Result<Self> {
+        let configuration =
+            format!("remote_read:\n  - url: http://{norn}/prometheus/api/v1/read\n    read_recent: true\n");
+        let host = format!("127.0.0.1:{}", free_port()?);
+        Self::run(tempfile::tempdir()?, host, &configuration, &[])
+    }
+
     fn run(dir: TempDir, host: String, configuration: &str, extra: &[&str]) -> Result<Self> {
         let config = dir.path().join("prometheus.yml");
         std::fs::write(&config, configuration)?;

@@ -13,6 +13,7 @@
 //! | [`metadata`] | type, help and unit of a metric |
 //! | [`matcher`] | label matchers with Go's regular-expression dialect |
 //! | `pattern`, `dialect` | what a pattern matches, and how Go writes patterns |
+//! | [`shortest`] | shortest decimals of floats, as Go picks them |
 //! | [`quote`] | texts in double quotes, as Go writes them |
 //! | [`tenant`] | the tenant capability |
 //! | [`rejection`] | what a write was refused for, with Mimir's error ids |
@@ -27,6 +28,7 @@ mod pattern;
 pub mod quote;
 pub mod rejection;
 pub mod sample;
+pub mod shortest;
 pub mod tenant;
 
 /// Unix time in milliseconds.

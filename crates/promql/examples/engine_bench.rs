@@ -12,8 +12,8 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use norn_codec::xor::XorState;
 use norn_contract::source::{
-    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData,
-    SeriesExemplars, SeriesSource, SourceError,
+    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection,
+    SeriesData, SeriesExemplars, SeriesSource, SourceError,
 };
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;

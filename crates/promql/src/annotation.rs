@@ -77,7 +77,9 @@ struct Repairs {
     repair: Repair,
     first: Millis,
     last: Millis,
-    count: u64,
+    count: i64,
+    /// Whether a step has ended since the first.
+    stepped: bool,
 }
 
 /// Notes of one query. Workers share it.
@@ -111,13 +113,24 @@ impl Notes {
             first: time,
             last: time,
             count: 0,
+            stepped: false,
         });
         entry.repair.lowest = entry.repair.lowest.min(repair.lowest);
         entry.repair.highest = entry.repair.highest.max(repair.highest);
         entry.repair.difference = entry.repair.difference.max(repair.difference);
         entry.first = entry.first.min(time);
         entry.last = entry.last.max(time);
-        entry.count += 1;
+        entry.count = entry.count.wrapping_add(1);
+    }
+
+    /// Ends a step of the function at `position`. At each step after the first with a repair the
+    /// reference adds what it has counted so far to itself, even past the end of 64 bits.
+    pub fn step_ended(&self, position: Position) {
+        for (_, repairs) in self.repairs.lock().iter_mut().filter(|((p, _), _)| *p == position) {
+            if std::mem::replace(&mut repairs.stepped, true) {
+                repairs.count = repairs.count.wrapping_mul(2);
+            }
+        }
     }
 
     /// Warnings and infos as whole texts; `query` gives lines and columns.

@@ -39,10 +39,10 @@ pub mod query;
 pub mod result;
 #[cfg(any(test, feature = "testing"))]
 pub mod script;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
 pub mod series;
 mod stack;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod value;
 pub mod window;
 

@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use norn_codec::histogram::{AppendError, Floats, OpenChunk};
 use norn_codec::xor::XorState;
 use norn_contract::source::{
-    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesData,
-    SeriesExemplars, SeriesSource, SourceError,
+    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection,
+    SeriesData, SeriesExemplars, SeriesSource, SourceError,
 };
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;

@@ -8,6 +8,7 @@ use std::io::Write;
 use norn_model::Millis;
 use norn_model::histogram::FloatHistogram;
 use norn_model::labels::Labels;
+use norn_model::shortest::tie_to_even;
 use norn_promql::histogram::buckets;
 use serde_json::Value;
 
@@ -118,7 +119,9 @@ pub(crate) fn decimal(out: &mut Vec<u8>, v: f64) {
         out.extend_from_slice(if v > 0.0 { b"+Inf" } else { b"-Inf" });
     } else {
         // Shortest digits that read back as the same float; `NaN` for any NaN.
+        let from = out.len();
         drop(write!(out, "{v}"));
+        tie_to_even(v, &mut out[from..]);
     }
     out.push(b'"');
 }
@@ -127,6 +130,7 @@ pub(crate) fn decimal(out: &mut Vec<u8>, v: f64) {
 fn exponent(out: &mut Vec<u8>, v: f64) {
     let from = out.len();
     drop(write!(out, "{v:e}"));
+    tie_to_even(v, &mut out[from..]);
     let Some(e) = out[from..].iter().position(|b| *b == b'e').map(|i| from + i + 1) else { return };
     if out.get(e) != Some(&b'-') {
         out.insert(e, b'+');

@@ -15,6 +15,11 @@ pub const LOOSE: &[(&str, &str)] = &[
     ("histogram_quantile", "classic buckets are grouped in a map"),
     ("histogram_fraction", "classic buckets are grouped in a map"),
     ("info", "series are joined in the order of a map"),
+    ("sort", "an instant query sorts, its range does not: no instant query shows the range's order"),
+    ("topk", "an instant query sorts what it picks, its range does not"),
+    ("bottomk", "an instant query sorts what it picks, its range does not"),
+    ("limitk", "an instant query gives what it picks in the order of a heap, its range does not"),
+    ("limit_ratio", "an instant query gives what it picks in the order of a heap, its range does not"),
     (":", "inside a subquery what is evaluated step by step is in the order of a map"),
 ];
 

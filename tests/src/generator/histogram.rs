@@ -84,6 +84,10 @@ const BOUNDS: &[&[f64]] =
 pub struct Process {
     model: Model,
     now: Histogram,
+    /// Whether all buckets are there from the beginning. Only then may two neighbours be equal: when
+    /// a bucket appears, older samples of the same chunk get it too, and where chunks begin is each
+    /// server's own choice, but it decides what `==` and `changes` find equal.
+    whole: bool,
 }
 
 impl Process {
@@ -96,7 +100,22 @@ impl Process {
         } else {
             now.zero_threshold = random.pick(&[0.0, 0.001, 0.001, 0.5, 2.938_735_877_055_719e-39]);
         }
-        Self { model, now }
+        let mut process = Self { model, now, whole: !model.gauge && random.chance(50) };
+        process.fill();
+        process
+    }
+
+    fn fill(&mut self) {
+        if !self.whole {
+            return;
+        }
+        let indices = if self.model.custom { 0..=self.now.bounds.len() as i32 } else { -3..=8 };
+        for index in indices {
+            self.now.positive.insert(index, 1.0);
+            if self.model.negative {
+                self.now.negative.insert(index, 1.0);
+            }
+        }
     }
 
     /// The next sample.
@@ -106,6 +125,7 @@ impl Process {
             self.now.negative.clear();
             self.now.zero_count = 0.0;
             self.now.sum = 0.0;
+            self.fill();
         }
         if !self.model.custom && random.chance(1) {
             // A narrower layout may only come with a reset; a wider one comes alone.
@@ -113,8 +133,9 @@ impl Process {
                 schema: random.pick(&[0, 1, 2]),
                 ..Histogram::empty(0, self.model.float, self.model.gauge)
             };
+            self.fill();
         }
-        for _ in 0..random.below(5) {
+        for _ in 0..random.below(5).max(usize::from(!self.whole)) {
             self.observe(random);
         }
         self.now.clone()

@@ -32,7 +32,19 @@ pub const BINARY: &[&str] = &[
 ];
 
 /// What the reference yields in the order of a map: which of equals come first is chance.
-const UNORDERED: &[&str] = &["count_values", "histogram_quantile", "histogram_fraction", "info", "label_"];
+const UNORDERED: &[&str] = &[
+    "count_values",
+    "histogram_quantile",
+    "histogram_fraction",
+    "info",
+    "label_",
+    "m:",
+    "s:",
+    "0:",
+    "5:",
+    "h:",
+    "):",
+];
 
 /// Whether ties are broken by series order, which the reference keeps in instant queries alone.
 pub fn breaks_ties(text: &str) -> bool {

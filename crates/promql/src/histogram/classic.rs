@@ -25,8 +25,9 @@ pub struct Repair {
 /// Relative difference below which a falling count is taken for rounding.
 const TOLERANCE: f64 = 1e-12;
 
-/// The `q`-quantile of `buckets`, which get sorted, merged and repaired.
-pub fn quantile(q: f64, buckets: &mut Vec<ClassicBucket>) -> (f64, Option<Repair>) {
+/// The `q`-quantile of `buckets`, which get sorted, merged and repaired in place: behind merged ones
+/// some are left over, as the reference leaves them to the next quantile.
+pub fn quantile(q: f64, buckets: &mut [ClassicBucket]) -> (f64, Option<Repair>) {
     if q.is_nan() {
         return (f64::NAN, None);
     }
@@ -36,27 +37,28 @@ pub fn quantile(q: f64, buckets: &mut Vec<ClassicBucket>) -> (f64, Option<Repair
     if q > 1.0 {
         return (f64::INFINITY, None);
     }
-    if !sort_and_merge(buckets) {
-        return (f64::NAN, None);
-    }
+    let Some(count) = sort_and_merge(buckets) else { return (f64::NAN, None) };
+    let buckets = &mut buckets[..count];
     let repair = repair(buckets);
     (interpolate(q, buckets), repair)
 }
 
-/// Sorts by bound and adds up equal bounds; whether the last bucket holds everything.
-fn sort_and_merge(buckets: &mut Vec<ClassicBucket>) -> bool {
+/// Sorts by bound and adds up equal bounds; how many are left, if the last holds everything.
+fn sort_and_merge(buckets: &mut [ClassicBucket]) -> Option<usize> {
     buckets.sort_by(|a, b| nan_first(&a.upper, &b.upper));
-    if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
-        return false;
+    if buckets.last()?.upper != f64::INFINITY {
+        return None;
     }
-    buckets.dedup_by(|b, kept| {
-        let same = b.upper == kept.upper;
-        if same {
-            kept.count += b.count;
+    let mut kept = 0;
+    for i in 1..buckets.len() {
+        if buckets[i].upper == buckets[kept].upper {
+            buckets[kept].count += buckets[i].count;
+        } else {
+            kept += 1;
+            buckets[kept] = buckets[i];
         }
-        same
-    });
-    true
+    }
+    Some(kept + 1)
 }
 
 fn repair(buckets: &mut [ClassicBucket]) -> Option<Repair> {
@@ -112,10 +114,9 @@ fn interpolate(q: f64, buckets: &[ClassicBucket]) -> f64 {
 }
 
 /// The fraction of observations between `lower` and `upper`; `buckets` get sorted and merged.
-pub fn fraction(lower: f64, upper: f64, buckets: &mut Vec<ClassicBucket>) -> f64 {
-    if !sort_and_merge(buckets) {
-        return f64::NAN;
-    }
+pub fn fraction(lower: f64, upper: f64, buckets: &mut [ClassicBucket]) -> f64 {
+    let Some(count) = sort_and_merge(buckets) else { return f64::NAN };
+    let buckets = &buckets[..count];
     let total = buckets.last().map_or(0.0, |b| b.count);
     if total == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;

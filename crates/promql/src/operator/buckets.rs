@@ -33,6 +33,7 @@ pub fn open<'q>(plan: &'q BucketsPlan, grid: Grid, q: &'q Query) -> Result<Table
     for k in 0..grid.steps {
         q.check()?;
         walk.step(k, &keys, &mut block);
+        q.notes.step_ended(plan.position);
     }
     merge::equal_labels(Table::stored(q, series, block)?, grid, q)
 }
@@ -218,13 +219,20 @@ impl Walk<'_> {
         value
     }
 
-    fn classic(&mut self, set: u32, k: usize, arg: usize) -> Option<f64> {
+    fn gather(&mut self, set: u32, k: usize) {
         self.buckets.clear();
         for row in &self.sets.members[set as usize] {
             let (_, bound) = self.sets.bucket[*row as usize];
             if let (Some(upper), Some(count)) = (bound, self.rows.block.row(*row as usize).float(k)) {
                 self.buckets.push(ClassicBucket { upper, count });
             }
+        }
+    }
+
+    fn classic(&mut self, set: u32, k: usize, arg: usize) -> Option<f64> {
+        // Further quantiles read what the first has repaired.
+        if arg == 0 || self.plan.func == BucketsFn::Fraction {
+            self.gather(set, k);
         }
         if self.buckets.is_empty() {
             return None;

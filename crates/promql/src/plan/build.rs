@@ -156,6 +156,11 @@ impl Builder {
             Expr::Call(call) => self.scalar_call(call),
             Expr::Binary(binary) => {
                 let (lhs, rhs) = (self.scalar(&binary.lhs)?, self.scalar(&binary.rhs)?);
+                if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+                    let text =
+                        format!("operator \"{}\" not allowed for Scalar operations", binary.op.as_str());
+                    return Err(QueryError::execution(text));
+                }
                 Ok(pair(lhs, rhs, |l, r| ScalarPlan::Binary(binary.op, Box::new(l), Box::new(r))))
             }
             Expr::Unary(u) => {
@@ -246,7 +251,9 @@ impl Builder {
         let mut grouping = a.grouping.clone();
         grouping.sort_unstable();
         grouping.dedup();
-        let positions = (a.expr.span().start, a.param.as_ref().map_or(0, |p| p.span().start));
+        // Annotations point past parentheses around an operand.
+        let start = |e: &Expr| e.unwrap_parens().span().start;
+        let positions = (start(&a.expr), a.param.as_deref().map_or(0, start));
         Ok(input.map(|input| {
             VectorPlan::Aggregate(AggregatePlan {
                 op: a.op,

@@ -137,10 +137,10 @@ fn ties_and_limits_follow_the_heap() {
     };
     assert_eq!(picked("topk(3, x)"), "143");
     assert_eq!(picked("bottomk(2, x)"), "32");
-    let order = source(&[("x{a=\"1\"}", &[1.0]), ("x{a=\"2\"}", &[3.0]), ("x{a=\"3\"}", &[2.0])]);
+    let order = source(&[("x{a=\"1\"}", &[2.0]), ("x{a=\"2\"}", &[1.0]), ("x{a=\"3\"}", &[3.0])]);
     assert_eq!(
         instant(&order, "limitk(3, x)", 0),
-        ["{__name__=\"x\", a=\"2\"} 3.0", "{__name__=\"x\", a=\"1\"} 1.0", "{__name__=\"x\", a=\"3\"} 2.0"]
+        ["{__name__=\"x\", a=\"2\"} 1.0", "{__name__=\"x\", a=\"1\"} 2.0", "{__name__=\"x\", a=\"3\"} 3.0"]
     );
 }
 

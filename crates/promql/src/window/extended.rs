@@ -21,12 +21,19 @@ use crate::plan::Extension;
 use crate::value::SeriesPoints;
 use crate::window::{Frame, WindowFn, rate};
 
+/// How far a time lies behind a sample, and the sample behind that, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) gone: f64,
+    pub(super) whole: f64,
+}
+
 /// What can be interpolated and subtracted.
 pub(super) trait Quantity: Clone {
     /// Whether a counter was reset before `self`.
     fn is_reset(&self, previous: &Self) -> bool;
-    /// The value at `share` of the way to `next`; a counter that was reset starts from zero.
-    fn between(&self, next: &Self, share: f64, counter: bool) -> Result<(Self, Notes), Incompatible>;
+    /// The value on the way to `next`; a counter that was reset starts from zero.
+    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible>;
     /// `self - other`.
     fn minus(&self, other: &Self) -> Result<(Self, Notes), Incompatible>;
     /// `self + other`.
@@ -38,9 +45,9 @@ impl Quantity for f64 {
         self < previous
     }
 
-    fn between(&self, next: &Self, share: f64, counter: bool) -> Result<(Self, Notes), Incompatible> {
+    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible> {
         let from = if counter && next < self { 0.0 } else { *self };
-        Ok((from + (next - from) * share, Notes::default()))
+        Ok((from + (next - from) * way.gone / way.whole, Notes::default()))
     }
 
     fn minus(&self, other: &Self) -> Result<(Self, Notes), Incompatible> {
@@ -57,7 +64,8 @@ impl Quantity for Histogram {
         detect_reset(self, previous)
     }
 
-    fn between(&self, next: &Self, share: f64, counter: bool) -> Result<(Self, Notes), Incompatible> {
+    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible> {
+        let share = way.gone / way.whole;
         if counter && detect_reset(next, self) {
             let mut scaled = (**next).clone();
             mul(&mut scaled, share);
@@ -185,8 +193,8 @@ impl Edges {
     ) -> Result<(T, T, Notes), Incompatible> {
         let mut notes = Notes::default();
         let mut at = |i: usize, t: Millis| {
-            let share = (t - times[i]) as f64 / (times[i + 1] - times[i]) as f64;
-            let (value, more) = values[i].between(&values[i + 1], share, counter)?;
+            let way = Way { gone: (t - times[i]) as f64, whole: (times[i + 1] - times[i]) as f64 };
+            let (value, more) = values[i].between(&values[i + 1], way, counter)?;
             notes |= more;
             Ok(value)
         };

@@ -7,7 +7,7 @@ use crate::block::{Histogram, RowMut};
 use crate::decode::Samples;
 use crate::grid::Grid;
 use crate::plan::SelectPlan;
-use crate::window::extended::Quantity;
+use crate::window::extended::{Quantity, Way};
 
 /// Writes the values at every step.
 pub fn instant(plan: &SelectPlan, grid: &Grid, samples: &mut Samples, out: &mut RowMut<'_>) {
@@ -37,7 +37,7 @@ pub fn instant(plan: &SelectPlan, grid: &Grid, samples: &mut Samples, out: &mut 
 struct Near {
     before: usize,
     time: Millis,
-    share: Option<f64>,
+    way: Option<Way>,
 }
 
 fn neighbours(times: &[Millis], at: Millis, lookback: Millis) -> Option<Near> {
@@ -48,12 +48,25 @@ fn neighbours(times: &[Millis], at: Millis, lookback: Millis) -> Option<Near> {
         return None;
     }
     let next = times.get(after).filter(|t| time < at && **t <= at.saturating_add(lookback));
-    let share = next.map(|next| (at - time) as f64 / (next - time) as f64);
-    Some(Near { before, time, share })
+    let way = next.map(|next| Way { gone: (at - time) as f64, whole: (next - time) as f64 });
+    Some(Near { before, time, way })
 }
 
 fn value<T: Quantity>(values: &[T], near: &Near, counter: impl Fn(&T, &T) -> bool) -> Option<T> {
     let (a, b) = (&values[near.before], values.get(near.before + 1)?);
-    let (value, _) = a.between(b, near.share?, counter(a, b)).ok()?;
+    let (value, _) = a.between(b, near.way?, counter(a, b)).ok()?;
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_multiplied_before_it_is_divided() {
+        let way = Way { gone: 3.0, whole: 10.0 };
+        let (value, _) = 0.0f64.between(&0.1, way, false).expect("floats are compatible");
+        assert_eq!(value.to_bits(), (0.1f64 * 3.0 / 10.0).to_bits());
+        assert_ne!(value.to_bits(), (0.1f64 * (3.0 / 10.0)).to_bits());
+    }
 }

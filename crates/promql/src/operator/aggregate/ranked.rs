@@ -27,6 +27,8 @@ pub(super) fn evaluate<'q>(
     q: &'q Query,
 ) -> Result<Table<'q>, QueryError> {
     let Some(limits) = limits(plan, param, input.series.len(), grid, q)? else {
+        // What is not picked is evaluated all the same: it may annotate.
+        input.for_each(q, |_, _| Ok(()))?;
         return Table::empty(q, &grid);
     };
     let groups = Groups::new(plan, &input);
@@ -155,8 +157,8 @@ type Less = fn(f64, f64) -> bool;
 /// The order of the heap: the first to go is on top.
 fn less(op: AggregateOp) -> Less {
     match op {
-        AggregateOp::TopK => |a, b| a.is_nan() || a < b,
-        _ => |a, b| a.is_nan() || a > b,
+        AggregateOp::BottomK => |a, b| a.is_nan() || a > b,
+        _ => |a, b| a.is_nan() || a < b,
     }
 }
 
