@@ -1,5 +1,6 @@
 //! Integration tests: real processes, real sockets, one binary.
 
+mod blocks;
 mod durability;
 mod generated_queries;
 mod hostile_queries;

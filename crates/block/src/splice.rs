@@ -31,6 +31,16 @@ enum Value {
 
 type Sample = (Millis, Value);
 
+impl Value {
+    fn as_integers(&self) -> Option<&Histogram> {
+        if let Self::Int(h) = self { Some(h) } else { None }
+    }
+
+    fn as_floats(&self) -> Option<&FloatHistogram> {
+        if let Self::FloatHistogram(h) = self { Some(h) } else { None }
+    }
+}
+
 /// Whether the chunks, which are ordered by first timestamp, fit as they are.
 pub(crate) fn fits(input: &ChunkBuf, range: &Range<Millis>) -> bool {
     let inside = |c: &ChunkSlice| c.mint >= range.start && c.maxt < range.end && count(input, c) > 0;
@@ -131,12 +141,10 @@ fn encode(samples: &[Sample], out: &mut ChunkBuf) -> Result<(), Error> {
         match run.first() {
             Some((_, Value::Float(_))) => encode_floats(run, out)?,
             Some((_, Value::Int(_))) => {
-                let get = |v| if let &Value::Int(ref h) = v { Some(&**h) } else { None };
-                encode_histograms::<Integers>(run, ChunkEncoding::Histogram, out, get)?;
+                encode_histograms::<Integers>(run, ChunkEncoding::Histogram, out, Value::as_integers)?;
             }
             Some((_, Value::FloatHistogram(_))) => {
-                let get = |v| if let &Value::FloatHistogram(ref h) = v { Some(&**h) } else { None };
-                encode_histograms::<Floats>(run, ChunkEncoding::FloatHistogram, out, get)?;
+                encode_histograms::<Floats>(run, ChunkEncoding::FloatHistogram, out, Value::as_floats)?;
             }
             None => {}
         }
@@ -159,15 +167,12 @@ fn encode_floats(run: &[Sample], out: &mut ChunkBuf) -> Result<(), Error> {
     Ok(())
 }
 
-fn encode_histograms<'a, K: Kind>(
-    run: &'a [Sample],
+fn encode_histograms<K: Kind>(
+    run: &[Sample],
     encoding: ChunkEncoding,
     out: &mut ChunkBuf,
-    get: impl Fn(&'a Value) -> Option<&'a K::Histogram>,
-) -> Result<(), Error>
-where
-    K::Histogram: 'a,
-{
+    get: impl Fn(&Value) -> Option<&K::Histogram>,
+) -> Result<(), Error> {
     let mut bytes = Vec::new();
     let mut push = |mint: Millis, chunk: &OpenChunk<K>| {
         bytes.clear();
