@@ -1,5 +1,6 @@
 //! Integration tests: real processes, real sockets, one binary.
 
+mod active_queries;
 mod blocks;
 mod durability;
 mod generated_queries;
@@ -7,6 +8,7 @@ mod hostile_queries;
 mod hostile_writes;
 mod newcomer;
 mod prometheus_agrees;
+mod remote_read;
 mod support;
 mod tenants;
 mod write_load;
