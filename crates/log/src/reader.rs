@@ -82,7 +82,10 @@ impl Reader {
                 Some(place) => place,
                 None => match self.find()? {
                     Some(place) => place,
-                    None => return Ok(std::thread::sleep(wait.min(PAUSE))),
+                    None => {
+                        std::thread::sleep(wait.min(PAUSE));
+                        return Ok(());
+                    }
                 },
             };
             if place.cursor.position >= place.segment.end() {

@@ -214,7 +214,8 @@ impl Writer {
 
     /// Refuses the batch; the next one may have more luck.
     fn give_up(&mut self, batch: &mut VecDeque<Pending>, error: &LogError) {
-        tracing::warn!(%error, records = batch.len(), "ingest log can not take records now");
+        // Whoever waits for a record says so where it is handled.
+        tracing::debug!(%error, records = batch.len(), "ingest log can not take records now");
         let bytes = batch.iter().map(|p| p.record.value.len()).sum();
         self.shared.queue.done(batch.len(), bytes);
         for p in batch.drain(..) {
