@@ -11,4 +11,5 @@ mod prometheus_agrees;
 mod remote_read;
 mod support;
 mod tenants;
+mod write_edges;
 mod write_load;

@@ -41,6 +41,20 @@ fn target_dir() -> PathBuf {
 impl Norn {
     /// Starts the newcomer's configuration with extra flags and waits until it is ready.
     pub fn start(extra: &[&str]) -> Result<Self> {
+        Self::launch(extra, |args, log| Process::start(&binary()?, args, log))
+    }
+
+    /// As [`Norn::start`] in a process that may have only `files` open at once.
+    pub fn start_with_open_files(files: u32, extra: &[&str]) -> Result<Self> {
+        Self::launch(extra, |args, log| {
+            let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+            let program = binary()?.display().to_string();
+            let args = [vec!["-c".to_owned(), script, program], args.to_vec()].concat();
+            Process::start(Path::new("/bin/sh"), &args, log)
+        })
+    }
+
+    fn launch(extra: &[&str], run: impl FnOnce(&[String], &Path) -> Result<Process>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let port = free_port()?;
         let mut args = vec![
@@ -49,7 +63,7 @@ impl Norn {
         ];
         args.extend(extra.iter().map(|s| (*s).to_owned()));
         let server = Server { host: format!("127.0.0.1:{port}"), prefix: "/prometheus" };
-        let process = Process::start(&binary()?, &args, &dir.path().join("log"))?;
+        let process = run(&args, &dir.path().join("log"))?;
         let norn = Self { process, server, args, dir };
         norn.wait_ready()?;
         Ok(norn)
@@ -65,6 +79,16 @@ impl Norn {
     pub fn restart(&mut self) -> Result<()> {
         self.process = Process::start(&binary()?, &self.args, &self.log_path())?;
         self.wait_ready()
+    }
+
+    /// Starts it again with these flags besides those of before.
+    pub fn restart_with(&mut self, flags: &[&str]) -> Result<()> {
+        for flag in flags {
+            let name = flag.split('=').next().unwrap_or(flag);
+            self.args.retain(|a| a.split('=').next() != Some(name));
+            self.args.push((*flag).to_owned());
+        }
+        self.restart()
     }
 
     /// The data directory.
