@@ -4,6 +4,7 @@
 //! once, and its text is made when the query is finished, so that a note which every series
 //! repeats costs a look-up.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use norn_model::Millis;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use crate::numeric::format::{general, general2};
 use crate::operator::calendar;
 use crate::plan::Position;
+use crate::plan::order::Order;
 
 /// What a note says; the subject completes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +84,17 @@ struct Repairs {
     stepped: bool,
 }
 
+impl Repairs {
+    fn merge(&mut self, other: &Self) {
+        self.repair.lowest = self.repair.lowest.min(other.repair.lowest);
+        self.repair.highest = self.repair.highest.max(other.repair.highest);
+        self.repair.difference = self.repair.difference.max(other.repair.difference);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.count = self.count.wrapping_add(other.count);
+    }
+}
+
 /// Notes of one query. Workers share it.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -115,12 +128,7 @@ impl Notes {
             count: 0,
             stepped: false,
         });
-        entry.repair.lowest = entry.repair.lowest.min(repair.lowest);
-        entry.repair.highest = entry.repair.highest.max(repair.highest);
-        entry.repair.difference = entry.repair.difference.max(repair.difference);
-        entry.first = entry.first.min(time);
-        entry.last = entry.last.max(time);
-        entry.count = entry.count.wrapping_add(1);
+        entry.merge(&Repairs { repair, first: time, last: time, count: 1, stepped: false });
     }
 
     /// Ends a step of the function at `position`. At each step after the first with a repair the
@@ -133,21 +141,40 @@ impl Notes {
         }
     }
 
-    /// Warnings and infos as whole texts; `query` gives lines and columns.
-    pub fn render(&self, query: &str) -> (Vec<String>, Vec<String>) {
+    /// Warnings and infos as whole texts; `query` gives lines and columns. Of equal texts the last in
+    /// `order` is kept, of repairs the first.
+    pub fn render(&self, query: &str, order: &Order) -> (Vec<String>, Vec<String>) {
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());
-        for ((kind, position), subjects) in self.plain.lock().iter() {
+        let plain = self.plain.lock();
+        let mut last: BTreeMap<(NoteKind, &str), Position> = BTreeMap::new();
+        for ((kind, position), subjects) in plain.iter() {
             for subject in subjects {
-                let text = whole(*kind, subject, "", &place(query, *position));
-                if is_warning(*kind) { &mut warnings } else { &mut infos }.push(text);
+                let kept = last.entry((*kind, subject)).or_insert(*position);
+                if order.of_position(*position) > order.of_position(*kept) {
+                    *kept = *position;
+                }
             }
+        }
+        for ((kind, subject), position) in last {
+            let text = whole(kind, subject, "", &place(query, position));
+            if is_warning(kind) { &mut warnings } else { &mut infos }.push(text);
         }
         for ((kind, position, subject), count) in self.counted.lock().iter() {
             let times = if *count > 1 { format!(" ({count} occurrences)") } else { String::new() };
             warnings.push(whole(*kind, subject, &times, &place(query, *position)));
         }
-        for ((position, metric), repairs) in self.repairs.lock().iter() {
-            infos.push(repaired_text(metric, repairs, &place(query, *position)));
+        let repairs = self.repairs.lock();
+        let mut in_order: Vec<_> = repairs.iter().collect();
+        in_order.sort_by_key(|((position, _), _)| order.of_position(*position));
+        let mut merged: BTreeMap<&str, (Position, Repairs)> = BTreeMap::new();
+        for ((position, metric), repairs) in in_order {
+            match merged.entry(metric) {
+                Entry::Vacant(entry) => drop(entry.insert((*position, repairs.clone()))),
+                Entry::Occupied(mut entry) => entry.get_mut().1.merge(repairs),
+            }
+        }
+        for (metric, (position, repairs)) in merged {
+            infos.push(repaired_text(metric, &repairs, &place(query, position)));
         }
         warnings.sort_unstable();
         infos.sort_unstable();
@@ -277,7 +304,7 @@ mod tests {
             notes.add(NoteKind::MaybeNotCounter, 5, "m");
         }
         notes.add(NoteKind::Quantile, 9, "2");
-        let (warnings, infos) = notes.render("rate(\nm[5m])");
+        let (warnings, infos) = notes.render("rate(\nm[5m])", &Order::default());
         assert_eq!(warnings, ["PromQL warning: quantile value should be between 0 and 1, got 2 (2:4)"]);
         assert_eq!(
             infos,
@@ -293,7 +320,7 @@ mod tests {
         let repair = |lowest, highest, difference| Repair { lowest, highest, difference };
         notes.repaired(0, "", repair(1.0, 2.0, 0.5), 0);
         notes.repaired(0, "", repair(0.5, 1.0, 0.25), 60_000);
-        let (_, infos) = notes.render("x");
+        let (_, infos) = notes.render("x", &Order::default());
         assert!(infos[0].contains(
             "from buckets 0.5 to 2, with a max diff of 0.5, over 2 samples from 1970-01-01T00:00:00Z to \
              1970-01-01T00:01:00Z (1:1)"

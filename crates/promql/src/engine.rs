@@ -250,7 +250,7 @@ impl Job {
         if truncate(&mut value, self.limit) {
             q.notes.add(NoteKind::Truncated, 0, "");
         }
-        let (warnings, infos) = q.notes.render(&self.text);
+        let (warnings, infos) = q.notes.render(&self.text, &self.plan.order);
         let stats = Stats {
             total_samples: q.counters.samples.load(Ordering::Relaxed),
             peak_samples: q.counters.peak.load(Ordering::Relaxed),

@@ -34,7 +34,7 @@ pub fn first(oracle: &Answer, norn: &Answer, rule: Rule) -> Option<String> {
 /// The two series that a join found to be duplicates, in label order: 3.14 names them as it finds
 /// them, later versions sorted, as Norn does.
 fn sorted_pair(error: &str) -> String {
-    let Some((before, rest)) = error.split_once("-hand-side of the operation: [") else {
+    let Some((before, rest)) = error.split_once(" hand-side of the operation: [") else {
         return error.to_owned();
     };
     let Some((pair, after)) = rest.split_once("];") else { return error.to_owned() };

@@ -31,7 +31,8 @@ pub const BINARY: &[&str] = &[
     "<= bool", "> bool", ">= bool", "and", "or", "unless", "</", ">/",
 ];
 
-/// What the reference yields in the order of a map: which of equals come first is chance.
+/// What the reference yields in the order of a map, at least in ranges; which of equals come first is
+/// chance there. So are groups of an aggregation over such series.
 const UNORDERED: &[&str] = &[
     "count_values",
     "histogram_quantile",
@@ -63,7 +64,8 @@ impl Grammar {
     /// Aggregates `inner`.
     pub fn aggregate(&mut self, op: &'static str, inner: Expr, depth: usize) -> Expr {
         let ranked = matches!(op, "topk" | "bottomk" | "limitk");
-        let op = if ranked && UNORDERED.iter().any(|f| inner.text.contains(f)) { "limit_ratio" } else { op };
+        let unordered = UNORDERED.iter().chain(AGGREGATIONS).any(|f| inner.text.contains(f));
+        let op = if ranked && unordered { "limit_ratio" } else { op };
         self.used(op, inner.argument());
         let parameter = match op {
             "topk" | "bottomk" | "limitk" => Some(self.scalar(Range::Count, depth)),

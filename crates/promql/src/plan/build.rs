@@ -12,6 +12,7 @@ use norn_promql_syntax::ast::{
 use crate::error::{QueryError, too_many_samples};
 use crate::grid::{Grid, TimeMap};
 use crate::plan::duration::{self, Times};
+use crate::plan::order::Order;
 use crate::plan::{
     AggregatePlan, Extension, JoinPlan, Plan, RangePlan, RangeSource, Root, ScalarOpPlan, ScalarPlan,
     SelectPlan, Selector, VectorPlan, Yield,
@@ -95,7 +96,8 @@ pub fn build(expr: &Expr, grid: Grid, end: Millis, settings: Settings) -> Result
         ValueType::Matrix => Root::Range(builder.range(expr)?.plan),
         ValueType::String => Root::String(text(expr)?),
     };
-    Ok(Plan { root, selectors: builder.selectors, grid, is_range: settings.is_range })
+    let order = Order::of(expr);
+    Ok(Plan { root, selectors: builder.selectors, grid, is_range: settings.is_range, order })
 }
 
 /// A text argument.

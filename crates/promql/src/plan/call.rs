@@ -116,7 +116,7 @@ impl Builder {
         let input = self.range(arg(call, range_index)?)?;
         refuse_extension(&input.plan.source, call.func.name, func.anchored(), func.smoothed())?;
         // Only parameters of `quantile_over_time` are annotated, and they point at the first argument.
-        let position = arg(call, 0)?.span().start;
+        let position = arg(call, 0)?.unwrap_parens().span().start;
         let (args, input) = self.with_scalars(call, &scalars, input)?;
         Ok(input.map(|input| VectorPlan::Window(WindowPlan { func, args, input, position })))
     }

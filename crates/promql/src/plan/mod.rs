@@ -21,6 +21,7 @@ mod absent;
 pub mod build;
 mod call;
 mod duration;
+pub mod order;
 
 /// Byte offset into the query text that an annotation points at.
 pub type Position = u32;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub grid: Grid,
     /// Whether it is a range query, perhaps of one step.
     pub is_range: bool,
+    /// In which order its parts annotate.
+    pub order: order::Order,
 }
 
 /// The result's type.

@@ -30,6 +30,8 @@ pub(super) struct Way {
 
 /// What can be interpolated and subtracted.
 pub(super) trait Quantity: Clone {
+    /// Whether a reset that the left edge was interpolated across is not looked for again.
+    const KNOWS_LEFT_RESET: bool;
     /// Whether a counter was reset before `self`.
     fn is_reset(&self, previous: &Self) -> bool;
     /// The value on the way to `next`; a counter that was reset starts from zero.
@@ -41,6 +43,8 @@ pub(super) trait Quantity: Clone {
 }
 
 impl Quantity for f64 {
+    const KNOWS_LEFT_RESET: bool = false;
+
     fn is_reset(&self, previous: &Self) -> bool {
         self < previous
     }
@@ -60,6 +64,8 @@ impl Quantity for f64 {
 }
 
 impl Quantity for Histogram {
+    const KNOWS_LEFT_RESET: bool = true;
+
     fn is_reset(&self, previous: &Self) -> bool {
         detect_reset(self, previous)
     }
@@ -216,25 +222,54 @@ impl Edges {
         series: (&[Millis], &[T]),
         counter: bool,
     ) -> Result<Option<(T, Notes)>, Incompatible> {
-        let (times, values) = series;
-        let Some((first, last)) = self.bounds(times) else { return Ok(None) };
+        let Some((first, last)) = self.bounds(series.0) else { return Ok(None) };
         let (left, right, mut notes) = self.values(series, (first, last), counter)?;
         let (mut result, more) = right.minus(&left)?;
         notes |= more;
         if !counter {
             return Ok(Some((result, notes)));
         }
-        let inside = (first..=last).filter(|i| times[*i] > self.start && times[*i] < self.end);
-        let mut previous = left;
-        for current in inside.map(|i| values[i].clone()).chain([right]) {
+        if let Some((lost, more)) = self.lost(series, (first, last), (left, right))? {
+            let (sum, again) = result.plus(&lost)?;
+            result = sum;
+            notes |= more;
+            notes |= again;
+        }
+        Ok(Some((result, notes)))
+    }
+
+    /// What a counter had at its resets between the edges, in sum.
+    fn lost<T: Quantity>(
+        &self,
+        (times, values): (&[Millis], &[T]),
+        (first, last): (usize, usize),
+        (left, right): (T, T),
+    ) -> Result<Option<(T, Notes)>, Incompatible> {
+        let (mut previous, mut from) = (left, first + 1);
+        let across = self.is_smoothed() && times[first] < self.start && first < last;
+        if T::KNOWS_LEFT_RESET && across && values[from].is_reset(&values[first]) {
+            previous = values[from].clone();
+            from += 1;
+        }
+        // Between two edges in the same gap there is nothing to look for.
+        if from > last {
+            return Ok(None);
+        }
+        let mut lost: Option<(T, Notes)> = None;
+        for current in values[from..last].iter().cloned().chain([right]) {
             if current.is_reset(&previous) {
-                let (sum, more) = result.plus(&previous)?;
-                result = sum;
-                notes |= more;
+                lost = Some(match lost {
+                    None => (previous, Notes::default()),
+                    Some((sum, mut notes)) => {
+                        let (sum, more) = sum.plus(&previous)?;
+                        notes |= more;
+                        (sum, notes)
+                    }
+                });
             }
             previous = current;
         }
-        Ok(Some((result, notes)))
+        Ok(lost)
     }
 }
 
