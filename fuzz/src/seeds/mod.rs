@@ -1,5 +1,6 @@
 //! Small valid inputs to start from, one module per kind of format.
 
+pub mod block;
 pub mod chunk;
 pub mod log;
 pub mod text;

@@ -1,5 +1,6 @@
 //! What must hold whatever the bytes are. A target panics where it does not.
 
+pub mod block;
 pub mod chunk;
 pub mod content;
 pub mod histogram;
