@@ -11,7 +11,7 @@ use norn_model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_nam
 use norn_model::metadata::MetricType;
 use norn_model::rejection::{Refused, Rejection};
 use norn_wire::histogram::{HistogramRef, HistogramSample};
-use norn_wire::remote_write::{Exemplar, FamilyMetadata, Sample, Series};
+use norn_wire::remote_write::{Exemplar, FamilyMetadata, Request, Sample, Series};
 
 use crate::refusal::{self, Label, Problem};
 
@@ -25,6 +25,8 @@ pub struct Checker<'a> {
     limits: &'a Limits,
     latest: Millis,
     earliest: Option<Millis>,
+    /// Exemplars before this time are left out.
+    exemplars_from: Millis,
     labels: Vec<Label<'a>>,
     /// Names found valid at each position: senders repeat them from series to series.
     known: Vec<&'a [u8]>,
@@ -35,9 +37,9 @@ pub struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// A checker for the series of a request, at the time `now`. What a request itself says of
+    /// A checker for `request`, at the time `now`. What a request itself says of
     /// skipping checks is not listened to: it would lift the tenant's limits.
-    pub fn new(limits: &'a Limits, now: Millis) -> Self {
+    pub fn new(limits: &'a Limits, now: Millis, request: &Request<'a>) -> Self {
         let millis = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         let past = (!limits.past_grace_period.is_zero()).then(|| {
             now.saturating_sub(millis(limits.past_grace_period))
@@ -47,6 +49,7 @@ impl<'a> Checker<'a> {
             limits,
             latest: now.saturating_add(millis(limits.creation_grace_period)),
             earliest: past,
+            exemplars_from: oldest_sample(request).map_or(Millis::MIN, |t| t.saturating_sub(EXEMPLAR_AGE)),
             labels: Vec::new(),
             known: Vec::new(),
             metric: b"",
@@ -199,11 +202,9 @@ impl<'a> Checker<'a> {
         refused: &mut Refused,
         mut take: impl FnMut(&Exemplar<'a>),
     ) -> u32 {
-        let oldest = series.samples().iter().map(|s| s.timestamp).min();
         let mut taken = 0;
         for exemplar in series.exemplars() {
-            let stale = oldest.is_some_and(|t| exemplar.timestamp < t.saturating_sub(EXEMPLAR_AGE));
-            if stale || exemplar.timestamp > self.latest {
+            if !(self.exemplars_from..=self.latest).contains(&exemplar.timestamp) {
                 continue;
             }
             match check_exemplar(&exemplar) {
@@ -233,6 +234,18 @@ impl<'a> Checker<'a> {
         let says_something = metadata.kind != MetricType::Unknown || !help.is_empty() || !unit.is_empty();
         says_something.then_some((metadata.kind, help, unit))
     }
+}
+
+/// Time of the oldest sample or histogram of a request with exemplars; only they depend on it.
+fn oldest_sample(request: &Request<'_>) -> Option<Millis> {
+    if request.exemplar_count() == 0 {
+        return None;
+    }
+    let times = |s: Series<'_>| {
+        let floats = s.samples().iter().map(|s| s.timestamp).min();
+        floats.into_iter().chain(s.histograms().map(|h| h.timestamp)).min()
+    };
+    request.series().filter_map(times).min()
 }
 
 fn is_utf8(bytes: &[u8]) -> bool {

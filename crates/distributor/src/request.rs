@@ -159,7 +159,7 @@ impl Work<'_, '_> {
             request.exemplar_count(),
             request.metadata().len(),
         ];
-        let mut checker = Checker::new(self.context.limits, self.context.now);
+        let mut checker = Checker::new(self.context.limits, self.context.now, &request);
         for series in request.series() {
             self.series(&mut checker, &series);
         }

@@ -330,3 +330,21 @@ fn a_record_of_tiny_histograms_can_be_read_back() {
         }
     }
 }
+
+#[test]
+fn exemplars_are_old_by_the_oldest_sample_of_the_request() {
+    let f = fixture(Limits { max_global_exemplars_per_user: 10, ..Limits::default() });
+    let t = now();
+    let with = |name: &str, at: i64, exemplar: i64| {
+        let mut s = series(&[("__name__", name)], &[(at, 1.0)]);
+        let labels = vec![v1::Label { name: "trace_id".into(), value: "1".into() }];
+        s.exemplars = vec![v1::Exemplar { labels, value: 1.0, timestamp: exemplar }];
+        s
+    };
+    let minutes = |n: i64| n * 60_000;
+    let (old, older) = (t - minutes(8), t - minutes(30));
+    // Alone it is more than five minutes older than its sample; beside an older series it is not.
+    assert_eq!(f.push(vec![with("a", t, old)]).unwrap().exemplars, 0);
+    let written = f.push(vec![with("a", t + 1, old), with("b", t - minutes(5), older)]).unwrap();
+    assert_eq!((written.exemplars, first_id(&written)), (1, "none"));
+}
