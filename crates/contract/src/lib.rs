@@ -10,12 +10,14 @@
 //! | [`log`] | keep records durably and in order | log |
 //! | [`applied`] | tell what a consumed record's content was refused for | ingester |
 //! | [`source`] | give back series, labels and metadata | ingester, querier's merge |
+//! | [`cardinality`] | count series by label values | ingester |
 //! | [`merge`] | several sources as one | here |
 //! | [`clock`] | tell the time | kit |
 //! | [`fs`] | files and directories | log |
 
 pub mod append;
 pub mod applied;
+pub mod cardinality;
 pub mod clock;
 pub mod fs;
 pub mod log;

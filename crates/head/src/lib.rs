@@ -20,7 +20,7 @@
 //! | `fold`, `reject` | rules for a sample, and refusals in words |
 //! | `catalog`, `text`, `identity`, `runs` | who is there: interned texts, pairs, series, postings |
 //! | `page`, `cells`, `histogram`, `late`, `value`, `arena` | samples |
-//! | `reader`, `select`, `order`, `series` | ways out |
+//! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
 //! | `tenant`, `stats`, `digest` | metadata and exemplars, counts, a hash of everything |
 //! | `shared` | what both sides share, and the order of locks |
 //! | `paged`, `table` | lists and hash tables that grow without long pauses |
@@ -28,6 +28,7 @@
 //! Everything is in memory and nothing is let go yet: blocks are cut elsewhere, later.
 
 mod arena;
+mod cardinality;
 mod catalog;
 mod cells;
 mod digest;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hashbrown::HashSet;
+use norn_contract::cardinality::{Cardinality, CardinalityRequest};
 use norn_contract::merge::sort_exemplars;
 use norn_contract::source::{
     Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection, SeriesExemplars,
@@ -15,6 +16,7 @@ use norn_model::metadata::Metadata;
 use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 
+use crate::cardinality;
 use crate::catalog::{END, NameId, PairId};
 use crate::identity::{self, SeriesRef};
 use crate::order;
@@ -64,6 +66,11 @@ impl TenantReader {
     /// What the tenant has.
     pub fn stats(&self) -> TenantStats {
         stats::tenant(&self.shared, &self.state)
+    }
+
+    /// Counts series by label values.
+    pub fn count(&self, request: &CardinalityRequest) -> Cardinality {
+        cardinality::count(&self.shared, &self.state, request)
     }
 
     /// The newest exemplars, oldest first, each with the labels of its series.

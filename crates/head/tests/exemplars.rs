@@ -48,7 +48,7 @@ fn series_come_in_order_each_once_and_their_exemplars_by_time() {
     let job = |job: &str| Matcher::equal("job", job);
     let up = Matcher::equal("__name__", "up");
     let all = [of("a", &[40]), of("b", &[50, 55, 60]), of("c", &[55])];
-    assert_eq!(ask(&head, &[&[up.clone()]], Millis::MIN, Millis::MAX), all);
+    assert_eq!(ask(&head, &[std::slice::from_ref(&up)], Millis::MIN, Millis::MAX), all);
     assert_eq!(ask(&head, &[&[job("b")], &[up.clone(), job("b")]], 51, 60), [of("b", &[55, 60])]);
     assert_eq!(ask(&head, &[&[job("c")], &[job("a")]], 0, 100), [of("a", &[40]), of("c", &[55])]);
     assert_eq!(ask(&head, &[&[job("b")]], 61, 100), []);

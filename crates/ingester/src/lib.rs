@@ -25,8 +25,9 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_contract::cardinality::{Cardinality, CardinalityRequest, CountSeries};
 use norn_contract::merge::Merged;
-use norn_contract::source::{SeriesSource, TenantSources};
+use norn_contract::source::{SeriesSource, SourceError, TenantSources};
 use norn_head::Reader;
 pub use norn_head::{MemoryStats, TenantStats};
 use norn_model::tenant::Tenant;
@@ -141,5 +142,22 @@ impl TenantSources for Ingester {
                 .map(|source| source as Arc<dyn SeriesSource>)
                 .collect(),
         )
+    }
+}
+
+impl CountSeries for Ingester {
+    fn count(
+        &self,
+        tenant: &Tenant,
+        request: CardinalityRequest,
+    ) -> BoxFuture<'_, Result<Cardinality, SourceError>> {
+        let empty = Cardinality { values: vec![Vec::new(); request.names.len()], ..Cardinality::default() };
+        let heads: Vec<_> = self.partitions.iter().filter_map(|p| p.head.tenant(tenant)).collect();
+        Box::pin(async move {
+            Ok(heads.iter().fold(empty, |mut sum, head| {
+                sum.merge(head.count(&request));
+                sum
+            }))
+        })
     }
 }

@@ -276,6 +276,7 @@ impl Door<'_> {
         let gate = from_fn_with_state(readiness.clone(), require_ready);
         let query = norn_querier::routes(norn_querier::Options {
             sources: self.ingester.clone(),
+            counts: self.ingester.clone(),
             engine: self.engine,
             clock: Arc::new(SystemClock),
             metrics: norn_querier::Metrics::register(self.registry),

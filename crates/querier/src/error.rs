@@ -78,5 +78,23 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// An error as a plain text, for what Prometheus and Mimir answer so.
+pub(crate) struct Plain(ApiError);
+
+impl<E: Into<ApiError>> From<E> for Plain {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Plain {
+    fn into_response(self) -> Response {
+        match self.0 {
+            ApiError::Told(_, ref text) => (self.0.status(), format!("{text}\n")).into_response(),
+            body => body.into_response(),
+        }
+    }
+}
+
 /// Content type of every answer.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");

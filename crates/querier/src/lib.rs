@@ -10,6 +10,7 @@
 //! | `labels` | `/series`, `/labels`, `/label/{name}/values`, `/metadata` |
 //! | `exemplars` | `/query_exemplars` |
 //! | `remote_read` | `/read` |
+//! | `cardinality` | `/cardinality/*` |
 //! | `text` | `/format_query`, `/parse_query` |
 //! | `status` | `/status/*`, for everyone |
 //! | `gate`, `active` | how many queries run at once, and the file that names them |
@@ -25,6 +26,7 @@
 
 mod active;
 mod calendar;
+mod cardinality;
 mod error;
 mod escape;
 mod exemplars;
@@ -43,6 +45,7 @@ mod text;
 
 use std::sync::Arc;
 
+use norn_contract::cardinality::CountSeries;
 use norn_contract::clock::Clock;
 use norn_contract::source::{SeriesSource, TenantSources};
 use norn_http::axum::Router;
@@ -63,6 +66,8 @@ pub use status::status_routes;
 pub struct Options {
     /// Series by tenant.
     pub sources: Arc<dyn TenantSources>,
+    /// Numbers of series by tenant.
+    pub counts: Arc<dyn CountSeries>,
     /// Reads and evaluates queries.
     pub engine: Engine,
     /// What time it is where a request does not say.
@@ -111,6 +116,18 @@ pub fn routes(options: Options) -> Router {
         .route("/api/v1/metadata", refuse_others(get(labels::metadata)))
         .route("/api/v1/format_query", refuse_others(get(text::format).post(text::format)))
         .route("/api/v1/parse_query", refuse_others(get(text::tree).post(text::tree)))
+        .route(
+            "/api/v1/cardinality/label_names",
+            refuse_others(get(cardinality::names).post(cardinality::names)),
+        )
+        .route(
+            "/api/v1/cardinality/label_values",
+            refuse_others(get(cardinality::values).post(cardinality::values)),
+        )
+        .route(
+            "/api/v1/cardinality/active_series",
+            refuse_others(get(cardinality::active_series).post(cardinality::active_series)),
+        )
         .with_state(Arc::new(options))
 }
 

@@ -107,12 +107,25 @@ fn write_notes(out: &mut Vec<u8>, kind: &str, notes: &[String]) {
 
 /// The envelope around `data`.
 pub(crate) fn success(data: impl Pieces, notes: &Notes) -> Response {
-    let mut chunks =
-        Chunks { data, open: b"{\"status\":\"success\",\"data\":".to_vec(), close: Some(Vec::new()) };
-    if let Some(close) = &mut chunks.close {
-        notes.write(close);
-        close.push(b'}');
-    }
+    let mut close = Vec::new();
+    notes.write(&mut close);
+    close.push(b'}');
+    written(data, b"{\"status\":\"success\",\"data\":", close)
+}
+
+/// `data` alone.
+pub(crate) fn bare(data: impl Pieces) -> Response {
+    written(data, b"", Vec::new())
+}
+
+/// `{"data":…}`, as Mimir answers where it streams.
+pub(crate) fn only_data(data: impl Pieces) -> Response {
+    written(data, b"{\"data\":", b"}".to_vec())
+}
+
+/// `data` between `open` and `close`, at once where it is small.
+fn written(data: impl Pieces, open: &[u8], close: Vec<u8>) -> Response {
+    let mut chunks = Chunks { data, open: open.to_vec(), close: Some(close) };
     let first = chunks.next().unwrap_or_default();
     let body = if chunks.close.is_none() {
         Body::from(first)

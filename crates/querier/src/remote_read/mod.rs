@@ -23,7 +23,7 @@ use std::time::Instant;
 use norn_contract::source::{Need, SelectRequest, Selection};
 use norn_http::axum::Extension;
 use norn_http::axum::extract::{Request, State};
-use norn_http::axum::response::{IntoResponse, Response};
+use norn_http::axum::response::Response;
 use norn_http::body;
 use norn_model::Millis;
 use norn_model::labels::Labels;
@@ -35,7 +35,7 @@ use norn_wire::proto::read::{LabelMatcher, Query, ReadRequest, ResponseType};
 use norn_wire::proto::v1::Label;
 
 use crate::Api;
-use crate::error::ApiError;
+use crate::error::{ApiError, Plain};
 use crate::gate::Running;
 
 /// Largest request, compressed or not.
@@ -53,24 +53,6 @@ struct Admitted {
     found: Vec<Found>,
     deadline: Instant,
     running: Running,
-}
-
-/// An error as a plain text.
-pub(crate) struct Plain(ApiError);
-
-impl<E: Into<ApiError>> From<E> for Plain {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-impl IntoResponse for Plain {
-    fn into_response(self) -> Response {
-        match self.0 {
-            ApiError::Told(_, ref text) => (self.0.status(), format!("{text}\n")).into_response(),
-            body => body.into_response(),
-        }
-    }
 }
 
 /// `POST /api/v1/read`

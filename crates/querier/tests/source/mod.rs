@@ -1,13 +1,14 @@
 //! Series in memory, and a router over them.
 #![allow(dead_code)] // Each test binary uses a part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use norn_codec::histogram::{Integers, OpenChunk};
 use norn_codec::xor::XorState;
+use norn_contract::cardinality::{Cardinality, CardinalityRequest, CountSeries};
 use norn_contract::source::*;
 use norn_http::axum::{Extension, Router};
 use norn_kit::metrics::Registry;
@@ -216,6 +217,7 @@ pub fn router_under(
     let pool = Pool::new("query", 1).unwrap();
     let options = norn_querier::Options {
         sources: Arc::new(sources),
+        counts: Arc::new(Memory::load()),
         engine: Engine::new(norn_promql::Options::default(), pool.shared()),
         clock: Arc::new(norn_contract::clock::SystemClock),
         metrics: norn_querier::Metrics::register(registry),
@@ -261,5 +263,29 @@ impl SeriesSource for Never {
 impl TenantSources for Never {
     fn tenant(&self, _: &Tenant) -> Arc<dyn SeriesSource> {
         Arc::new(*self)
+    }
+}
+
+impl CountSeries for Memory {
+    fn count(
+        &self,
+        tenant: &Tenant,
+        request: CardinalityRequest,
+    ) -> BoxFuture<'_, Result<Cardinality, SourceError>> {
+        let is_known = tenant.as_str() == "team";
+        let matching: Vec<_> = self
+            .matching(&request.matchers, request.since, Millis::MAX)
+            .filter(|_| is_known)
+            .map(|(labels, _)| labels)
+            .collect();
+        let values = |name: &String| {
+            let mut counts = BTreeMap::<String, u64>::new();
+            for value in matching.iter().map(|l| l.get(name)).filter(|v| !v.is_empty()) {
+                *counts.entry(value.to_owned()).or_default() += 1;
+            }
+            counts.into_iter().collect()
+        };
+        let values = request.names.iter().map(values).collect();
+        ready(Ok(Cardinality { series: matching.len() as u64, values })).boxed()
     }
 }
