@@ -130,11 +130,10 @@ impl Builder {
         let samples = u64::from(samples);
         self.stats.num_chunks += 1;
         self.stats.num_samples += samples;
-        match encoding {
-            ChunkEncoding::Xor | ChunkEncoding::Xor2 => self.stats.num_float_samples += samples,
-            ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => {
-                self.stats.num_histogram_samples += samples;
-            }
+        if matches!(encoding, ChunkEncoding::Xor | ChunkEncoding::Xor2) {
+            self.stats.num_float_samples += samples;
+        } else {
+            self.stats.num_histogram_samples += samples;
         }
     }
 

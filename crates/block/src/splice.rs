@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use norn_codec::DecodeError;
 use norn_codec::histogram::{AppendError, Floats, Integers, Iter, Kind, OpenChunk};
 use norn_codec::xor::{self, XorState};
 use norn_codec::xor2;
@@ -49,7 +50,7 @@ pub(crate) fn fits(input: &ChunkBuf, range: &Range<Millis>) -> bool {
 
 /// Number of samples, as the first bytes of every encoding say.
 pub(crate) fn count(buf: &ChunkBuf, chunk: &ChunkSlice) -> u16 {
-    xor::sample_count(buf.slice(chunk)).unwrap_or(0)
+    norn_codec::sample_count(chunk.encoding, buf.slice(chunk)).unwrap_or(0)
 }
 
 /// Appends to `out` chunks with the samples that lie in the range. Of samples with equal
@@ -97,36 +98,37 @@ fn decode(
     samples: &mut Vec<Sample>,
 ) -> Result<(), Error> {
     match encoding {
-        ChunkEncoding::Xor => {
-            for sample in xor::iter(bytes)? {
-                let (t, v) = sample?;
-                samples.extend(range.contains(&t).then_some((t, Value::Float(v))));
-            }
-            Ok(())
+        ChunkEncoding::Xor => decode_floats(xor::iter(bytes)?, range, samples),
+        ChunkEncoding::Xor2 => decode_floats(xor2::iter(bytes)?, range, samples),
+        ChunkEncoding::Histogram | ChunkEncoding::HistogramStarts => {
+            let iter = Iter::<Integers>::of(encoding, bytes)?;
+            decode_histograms(iter, range, samples, |h| Value::Int(Box::new(h)))
         }
-        ChunkEncoding::Xor2 => {
-            for sample in xor2::iter(bytes)? {
-                let (t, v) = sample?;
-                samples.extend(range.contains(&t).then_some((t, Value::Float(v))));
-            }
-            Ok(())
-        }
-        ChunkEncoding::Histogram => {
-            decode_histograms::<Integers>(bytes, range, samples, |h| Value::Int(Box::new(h)))
-        }
-        ChunkEncoding::FloatHistogram => {
-            decode_histograms::<Floats>(bytes, range, samples, |h| Value::FloatHistogram(Box::new(h)))
+        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramStarts => {
+            let iter = Iter::<Floats>::of(encoding, bytes)?;
+            decode_histograms(iter, range, samples, |h| Value::FloatHistogram(Box::new(h)))
         }
     }
 }
 
+fn decode_floats(
+    floats: impl Iterator<Item = Result<(Millis, f64), DecodeError>>,
+    range: &Range<Millis>,
+    samples: &mut Vec<Sample>,
+) -> Result<(), Error> {
+    for sample in floats {
+        let (t, v) = sample?;
+        samples.extend(range.contains(&t).then_some((t, Value::Float(v))));
+    }
+    Ok(())
+}
+
 fn decode_histograms<K: Kind>(
-    bytes: &[u8],
+    mut iter: Iter<'_, K>,
     range: &Range<Millis>,
     samples: &mut Vec<Sample>,
     value: impl Fn(K::Histogram) -> Value,
 ) -> Result<(), Error> {
-    let mut iter = Iter::<K>::new(bytes)?;
     while let Some(t) = iter.advance()? {
         if range.contains(&t) {
             samples.extend(iter.histogram().map(|h| (t, value(h))));
