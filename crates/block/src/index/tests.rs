@@ -165,6 +165,28 @@ fn resummed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// More than any buffer or window holds, and more lists than one pass.
+#[test]
+fn many_series_come_back() {
+    let chunk = |i: i64| ChunkMeta { mint: i, maxt: i + 7, at: 8 + i as u64 };
+    let labels = |i: i64| {
+        let pairs = [
+            ("__name__", format!("metric_{}", i % 50)),
+            ("instance", format!("host-{i:05}.example.org:9100")),
+        ];
+        Labels::from_pairs(pairs)
+    };
+    let series: Series = (0..20_000).map(|i| (labels(i), vec![chunk(i), chunk(i + 8)])).collect();
+    let bytes = write(&series, 30_000);
+    assert!(bytes.len() > 1 << 20);
+    assert!(content(&bytes).unwrap() == expected(&series));
+    assert!(write(&series, usize::MAX) == bytes);
+    let index = open(&bytes).unwrap();
+    let found = index.select(&[Matcher::new(MatchOp::Regex, "instance", "host-0[0-4].*").unwrap()]).unwrap();
+    assert_eq!(found.len(), 5000);
+    assert!(found.is_sorted());
+}
+
 fn few() -> Series {
     let chunk = |mint, maxt, at| ChunkMeta { mint, maxt, at };
     let pairs = |n: &str| [("__name__".to_owned(), "up".to_owned()), ("i".to_owned(), n.to_owned())];
