@@ -3,6 +3,7 @@
 mod active_queries;
 mod blocks;
 mod durability;
+mod exemplars;
 mod generated_queries;
 mod hostile_queries;
 mod hostile_writes;
