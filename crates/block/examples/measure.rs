@@ -1,7 +1,7 @@
 //! Measures a block of 2 h of recorded node_exporters: bytes a sample, time a series, memory.
 //!
-//! `cargo run --release -p norn-block --example measure -- [copies [directory]]`; a directory keeps
-//! the block.
+//! `cargo run --release -p norn-block --example measure -- [copies [samples a chunk [directory]]]`;
+//! a directory keeps the block.
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -40,12 +40,12 @@ fn resident() -> (u64, u64) {
     (field("VmRSS"), field("VmHWM"))
 }
 
-fn encode(series: &fleet::Series, copy: usize) -> ChunkBuf {
+fn encode(series: &fleet::Series, copy: usize, per_chunk: usize) -> ChunkBuf {
     let (mut out, mut bytes) = (ChunkBuf::default(), Vec::new());
-    for first in (0..SCRAPES).step_by(120) {
+    for first in (0..SCRAPES).step_by(per_chunk) {
         let mut state = XorState::new();
         bytes.clear();
-        for scrape in first..first + 120 {
+        for scrape in first..SCRAPES.min(first + per_chunk) {
             state.append(&mut bytes, START + scrape as i64 * STEP, series.value(copy, scrape)).unwrap();
         }
         state.finish(&mut bytes, 0);
@@ -54,7 +54,7 @@ fn encode(series: &fleet::Series, copy: usize) -> ChunkBuf {
     out
 }
 
-fn write(dir: &Path, copies: usize) -> Ulid {
+fn write(dir: &Path, copies: usize, per_chunk: usize) -> Ulid {
     let target = fleet::target();
     let mut all: Vec<(Labels, usize, usize)> = Vec::new();
     for copy in 0..copies {
@@ -68,7 +68,8 @@ fn write(dir: &Path, copies: usize) -> Ulid {
     let mut builder = Builder::create(Arc::new(Disk), dir, options).unwrap();
     let mut added = Duration::ZERO;
     for part in all.chunks(2000) {
-        let chunks: Vec<ChunkBuf> = part.iter().map(|(_, copy, i)| encode(&target[*i], *copy)).collect();
+        let chunks: Vec<ChunkBuf> =
+            part.iter().map(|(_, copy, i)| encode(&target[*i], *copy, per_chunk)).collect();
         let start = cpu();
         for ((labels, _, _), chunks) in part.iter().zip(&chunks) {
             builder.add(labels, chunks).unwrap();
@@ -125,10 +126,11 @@ fn query(block: &Block, what: &str, matchers: Vec<Matcher>) {
 fn main() {
     let mut args = std::env::args().skip(1);
     let copies = args.next().map_or(100, |a| a.parse().unwrap());
+    let per_chunk = args.next().map_or(120, |a| a.parse().unwrap());
     let scratch = tempfile::tempdir().unwrap();
     let kept = args.next();
     let dir = kept.as_deref().map_or(scratch.path(), Path::new);
-    let ulid = write(dir, copies);
+    let ulid = write(dir, copies, per_chunk);
     let start = cpu();
     let block = Block::open(&Disk, &dir.join(ulid.to_string())).unwrap();
     println!("opened in {:?} CPU, tables take {} KiB", cpu() - start, block.index().memory_bytes() >> 10);

@@ -111,6 +111,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn refuses_the_same_bytes_over_and_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let refs = write(dir.path(), MAX_FILE_LEN, &[vec![5; 1 << 20]]);
+        let reader = Reader::open(&Disk, dir.path()).unwrap();
+        let read = |times: usize| reader.read(&vec![meta(refs[0]); times], &mut ChunkBuf::default());
+        assert!(read(10).is_ok() && read(1000).is_err());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]

@@ -18,6 +18,9 @@ use crate::index::ChunkMeta;
 
 /// What is read for a chunk before its length is known.
 const GUESS: u64 = 512;
+/// What a series may have beyond the bytes of all files, for reading a little too much each time.
+/// More would be the same bytes over and over.
+const SLACK: u64 = 16 << 20;
 /// Chunks further apart are read one by one.
 const MAX_RUN: u64 = 1 << 20;
 
@@ -68,12 +71,16 @@ impl Reader {
     }
 
     fn read_runs(&self, mut chunks: &[ChunkMeta], out: &mut ChunkBuf) -> Result<(), Error> {
+        let most = out.bytes.len() as u64 + self.size_bytes() + SLACK;
         while !chunks.is_empty() {
             let (run, rest) = chunks.split_at(run_len(chunks));
             let (index, first) = split(run[0].at);
             let file = self.files.get(index as usize);
             let file = file.ok_or_else(|| Error::corrupt(format!("chunks: there is no file {index}")))?;
             read_run(&**file, first, run, out).map_err(|e| in_file(e, index as usize))?;
+            if out.bytes.len() as u64 > most {
+                return Err(Error::corrupt("chunks: a series has more bytes than there are"));
+            }
             chunks = rest;
         }
         Ok(())
