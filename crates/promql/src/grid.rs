@@ -11,12 +11,14 @@ pub struct Grid {
     pub step: Millis,
     /// Number of times.
     pub steps: usize,
+    /// Whether more was asked for than the only time: then it is no instant.
+    pub ends_later: bool,
 }
 
 impl Grid {
     /// One time.
     pub fn instant(at: Millis) -> Self {
-        Self { start: at, step: 1, steps: 1 }
+        Self { start: at, step: 1, steps: 1, ends_later: false }
     }
 
     /// `start`, `start + step`, … up to and including `end`. A step below 1 gives `start` alone.
@@ -25,7 +27,7 @@ impl Grid {
             return Self::instant(start);
         }
         let steps = (end.saturating_sub(start) / step) as usize + 1;
-        Self { start, step, steps }
+        Self { start, step, steps, ends_later: steps == 1 }
     }
 
     /// The time of step `k`.
@@ -38,9 +40,9 @@ impl Grid {
         self.time(self.steps.saturating_sub(1))
     }
 
-    /// Whether there is only one time, so that results keep the engine's order.
+    /// Whether only one time was asked for, so that results keep the engine's order.
     pub fn is_instant(&self) -> bool {
-        self.steps == 1
+        self.steps == 1 && !self.ends_later
     }
 
     /// The times.

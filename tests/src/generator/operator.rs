@@ -39,6 +39,7 @@ const UNORDERED: &[&str] = &[
     "histogram_fraction",
     "info",
     "label_",
+    "sort",
     "m:",
     "s:",
     "0:",
@@ -65,7 +66,14 @@ impl Grammar {
     pub fn aggregate(&mut self, op: &'static str, inner: Expr, depth: usize) -> Expr {
         let ranked = matches!(op, "topk" | "bottomk" | "limitk");
         let unordered = UNORDERED.iter().chain(AGGREGATIONS).any(|f| inner.text.contains(f));
-        let op = if ranked && unordered { "limit_ratio" } else { op };
+        let op = match op {
+            _ if ranked && unordered => "limit_ratio",
+            // Their rounding errors grow with the values, and so beyond any tolerance.
+            "stddev" | "stdvar" if breaks_ties(&inner.text) || unordered => "max",
+            // In a range the reference sorts nothing, but leaves series in the order of a map.
+            "sum" | "avg" if inner.text.contains("sort") => "min",
+            _ => op,
+        };
         self.used(op, inner.argument());
         let parameter = match op {
             "topk" | "bottomk" | "limitk" => Some(self.scalar(Range::Count, depth)),

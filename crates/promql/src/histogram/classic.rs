@@ -97,14 +97,29 @@ fn nearly_equal(a: f64, b: f64) -> bool {
     diff / sum.min(f64::MAX) < TOLERANCE
 }
 
+/// The first of `len` places at which `holds`, found as the reference does: with NaN among the counts it
+/// matters which places are looked at.
+fn first(len: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
+
 fn interpolate(q: f64, buckets: &[ClassicBucket]) -> f64 {
     let [.., before_last, last] = buckets else { return f64::NAN };
-    if last.count == 0.0 || last.count.is_nan() {
+    if last.count == 0.0 {
         return f64::NAN;
     }
     let mut rank = q * last.count;
     let finite = &buckets[..buckets.len() - 1];
-    let found = finite.partition_point(|b| b.count < rank);
+    let found = first(finite.len(), |i| finite[i].count >= rank);
     let Some(bucket) = finite.get(found) else { return before_last.upper };
     let Some(below) = found.checked_sub(1).and_then(|i| finite.get(i)) else {
         return if bucket.upper <= 0.0 { bucket.upper } else { bucket.upper * (rank / bucket.count) };

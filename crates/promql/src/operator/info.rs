@@ -132,8 +132,8 @@ impl Walk<'_> {
         let identity = self.infos.numbering.find(&self.key.of(&series.labels));
         let found = identity.and_then(|i| newest.get(&i)).map_or(&[][..], Vec::as_slice);
         let added = self.added(series, found)?;
-        // Where nothing is added, only conditions that an absent label fulfils let the element pass.
-        if added.is_empty() && !self.plan.label_matchers.iter().all(Matcher::matches_empty) {
+        // Without an info series only conditions that an absent label fulfils let the element pass.
+        if found.is_empty() && !self.plan.label_matchers.iter().all(Matcher::matches_empty) {
             return Ok(());
         }
         let mut builder = series.labels.to_builder();

@@ -18,7 +18,9 @@ use crate::query::Query;
 pub fn open<'q>(plan: &'q SortPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
     let input = open_vector(&plan.input, grid, q)?;
     if !grid.is_instant() {
-        q.notes.add(NoteKind::SortInRange, plan.position, "");
+        if grid.steps > 0 {
+            q.notes.add(NoteKind::SortInRange, plan.position, "");
+        }
         if plan.by_label {
             return Ok(input);
         }

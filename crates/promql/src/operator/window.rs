@@ -96,6 +96,10 @@ impl<'q> Ranges<'q> {
                 let selection = selection(q, *selector)?;
                 Source::Selector { data: selection.data.clone(), labels: &selection.labels }
             }
+            // Without a step nothing is evaluated, so that nothing annotates or fails.
+            RangeSource::Subquery(_, inner) if inner.steps == 0 => {
+                Source::Subquery { input: Table::empty(q, inner)?, grid: *inner }
+            }
             RangeSource::Subquery(input, inner) => {
                 Source::Subquery { input: open_vector(input, *inner, q)?, grid: *inner }
             }

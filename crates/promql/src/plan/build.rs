@@ -366,9 +366,9 @@ impl Builder {
 fn subquery_grid(after: Millis, end: Millis, step: Millis) -> Grid {
     let start = after.div_euclid(step).saturating_add(1).saturating_mul(step);
     if start > end {
-        return Grid { start, step, steps: 0 };
+        return Grid { start, step, steps: 0, ends_later: true };
     }
-    Grid { start, step, steps: (end.saturating_sub(start) / step) as usize + 1 }
+    if start == end { Grid::instant(start) } else { Grid::range(start, end, step) }
 }
 
 fn pair<T>(

@@ -11,7 +11,7 @@ use crate::grid::Grid;
 use crate::operator::element::{self, Combined, PairNote};
 use crate::operator::join::{LabelRule, Sides, combine, is_one_to_one, is_swapped};
 use crate::operator::{Collected, Rows, Table};
-use crate::plan::JoinPlan;
+use crate::plan::{JoinPlan, VectorPlan};
 use crate::query::Query;
 use crate::series::Series;
 
@@ -61,8 +61,27 @@ pub(super) fn open<'q>(
     q: &'q Query,
 ) -> Result<Table<'q>, QueryError> {
     let one = sides.one.collect(q)?;
+    if !matches!(many_plan(plan), VectorPlan::Select(_)) {
+        read_unpaired(&pairs, &sides.many, q)?;
+    }
     let join = Direct { plan, q, pairs: pairs.rows, many: sides.many, one, notes: Mutex::default(), grid };
     Table::new(q, &grid, pairs.series, join)
+}
+
+fn many_plan(plan: &JoinPlan) -> &VectorPlan {
+    if is_swapped(plan) { &plan.rhs } else { &plan.lhs }
+}
+
+/// Reads rows without a partner: they may annotate or fail.
+fn read_unpaired(pairs: &Pairs, many: &Table<'_>, q: &Query) -> Result<(), QueryError> {
+    let mut block = Block::default();
+    let mut paired = pairs.rows.iter().map(|(many, _)| *many as usize).peekable();
+    for row in 0..many.series.len() {
+        if paired.next_if_eq(&row).is_none() {
+            many.fill(q, row..row + 1, &mut block)?;
+        }
+    }
+    Ok(())
 }
 
 struct Direct<'q> {
