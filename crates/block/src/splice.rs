@@ -48,11 +48,9 @@ pub(crate) fn fits(input: &ChunkBuf, range: &Range<Millis>) -> bool {
     input.chunks.iter().all(inside) && input.chunks.is_sorted_by(|a, b| a.maxt < b.mint)
 }
 
-/// Number of samples, as the first bytes of every encoding say. Histograms with start timestamps
-/// have flags above it.
+/// Number of samples, as the first bytes of every encoding say.
 pub(crate) fn count(buf: &ChunkBuf, chunk: &ChunkSlice) -> u16 {
-    let count = xor::sample_count(buf.slice(chunk)).unwrap_or(0);
-    if chunk.encoding as u8 > ChunkEncoding::Xor2 as u8 { count & 0x3fff } else { count }
+    norn_codec::sample_count(chunk.encoding, buf.slice(chunk)).unwrap_or(0)
 }
 
 /// Appends to `out` chunks with the samples that lie in the range. Of samples with equal
@@ -99,13 +97,17 @@ fn decode(
     range: &Range<Millis>,
     samples: &mut Vec<Sample>,
 ) -> Result<(), Error> {
-    // By their numbers in `docs/formats/chunks.md`.
-    match encoding as u8 {
-        1 => decode_floats(xor::iter(bytes)?, range, samples),
-        4 => decode_floats(xor2::iter(bytes)?, range, samples),
-        2 => decode_histograms::<Integers>(bytes, range, samples, |h| Value::Int(Box::new(h))),
-        3 => decode_histograms::<Floats>(bytes, range, samples, |h| Value::FloatHistogram(Box::new(h))),
-        n => Err(Error::Unsupported(format!("chunks of encoding {n} can be taken whole, not merged or cut"))),
+    match encoding {
+        ChunkEncoding::Xor => decode_floats(xor::iter(bytes)?, range, samples),
+        ChunkEncoding::Xor2 => decode_floats(xor2::iter(bytes)?, range, samples),
+        ChunkEncoding::Histogram | ChunkEncoding::HistogramStarts => {
+            let iter = Iter::<Integers>::of(encoding, bytes)?;
+            decode_histograms(iter, range, samples, |h| Value::Int(Box::new(h)))
+        }
+        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramStarts => {
+            let iter = Iter::<Floats>::of(encoding, bytes)?;
+            decode_histograms(iter, range, samples, |h| Value::FloatHistogram(Box::new(h)))
+        }
     }
 }
 
@@ -122,12 +124,11 @@ fn decode_floats(
 }
 
 fn decode_histograms<K: Kind>(
-    bytes: &[u8],
+    mut iter: Iter<'_, K>,
     range: &Range<Millis>,
     samples: &mut Vec<Sample>,
     value: impl Fn(K::Histogram) -> Value,
 ) -> Result<(), Error> {
-    let mut iter = Iter::<K>::new(bytes)?;
     while let Some(t) = iter.advance()? {
         if range.contains(&t) {
             samples.extend(iter.histogram().map(|h| (t, value(h))));

@@ -7,6 +7,7 @@
 //! decoder asks [`Reader::is_overrun`] once per sample, which keeps the hot loop free of branches.
 
 use crate::window::Window;
+use crate::xor;
 
 /// Takes whole words of a bit stream.
 pub trait WordSink {
@@ -74,6 +75,11 @@ impl Writer {
     /// Appends the step to a value that differs from the previous one by `xor`.
     pub(crate) fn put_xor(&mut self, window: &mut Window, xor: u64) {
         window.put(&mut self.tail, &mut self.words, xor);
+    }
+
+    /// Appends LEB128, not aligned to bytes.
+    pub(crate) fn put_uvarint(&mut self, x: u64) {
+        xor::put_uvarint(&mut self.tail, &mut self.words, x);
     }
 
     /// Bytes written, the last one padded.

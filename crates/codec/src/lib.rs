@@ -9,18 +9,32 @@
 //! | [`varint`] | LEB128 and zigzag integers on bytes |
 //! | [`varbit`] | prefix-coded integers inside bit streams |
 //! | [`xor`] | float chunks, encoding 1: append, resume, decode |
-//! | [`xor2`] | float chunks, encoding 4: decode |
-//! | [`histogram`] | histogram chunks, encodings 2 and 3: append, resume, decode |
+//! | [`xor2`] | float chunks, encoding 4: append, decode |
+//! | [`histogram`] | histogram chunks, encodings 2, 3, 5 and 6: append, resume, decode |
 //! | [`crc`] | CRC32C |
 
 pub mod bits;
 pub mod crc;
 pub mod histogram;
+mod starts;
 pub mod varbit;
 pub mod varint;
 mod window;
 pub mod xor;
 pub mod xor2;
+
+use norn_model::chunk::ChunkEncoding;
+
+/// Number of samples a chunk of any encoding says it has.
+pub fn sample_count(encoding: ChunkEncoding, bytes: &[u8]) -> Result<u16, DecodeError> {
+    let count = xor::sample_count(bytes)?;
+    Ok(match encoding {
+        ChunkEncoding::HistogramStarts | ChunkEncoding::FloatHistogramStarts => {
+            count & histogram::MAX_STARTED_SAMPLES
+        }
+        _ => count,
+    })
+}
 
 /// Bytes that are not a valid encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

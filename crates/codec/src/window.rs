@@ -1,7 +1,7 @@
 //! XOR-coded floats: the value step shared by float and histogram chunks.
 
 use crate::DecodeError;
-use crate::bits::{Reader, Tail, WordSink};
+use crate::bits::{Reader, Tail, WordSink, Writer};
 
 /// The run of bits in which consecutive values of a stream differ; `size` 0 = not set yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Window {
         }
         let lead = (xor.leading_zeros() as u8).min(31);
         let trail = xor.trailing_zeros() as u8;
-        if self.size != 0 && lead >= 64 - self.size - self.trail && trail >= self.trail {
+        if self.covers(lead, trail) {
             tail.put(sink, 0b10, 2);
             return tail.put(sink, xor >> self.trail, u32::from(self.size));
         }
@@ -28,6 +28,25 @@ impl Window {
         let control = 0b11 << 11 | u64::from(lead) << 6 | u64::from(size & 63);
         tail.put(sink, control, 13);
         tail.put(sink, xor >> trail, u32::from(size));
+    }
+
+    fn covers(self, lead: u8, trail: u8) -> bool {
+        self.size != 0 && lead >= 64 - self.size - self.trail && trail >= self.trail
+    }
+
+    /// Writes a change that is not 0 in XOR2's manner: after a 0 the bits in the window as it is, or
+    /// after the `len` bits of `new` a new window.
+    pub(crate) fn put_changed(&mut self, writer: &mut Writer, (new, len): (u64, u32), xor: u64) {
+        let lead = (xor.leading_zeros() as u8).min(31);
+        let trail = xor.trailing_zeros() as u8;
+        if self.covers(lead, trail) {
+            writer.put(0, 1);
+        } else {
+            let size = 64 - lead - trail;
+            *self = Self { size, trail };
+            writer.put(new << 11 | u64::from(lead) << 6 | u64::from(size & 63), len + 11);
+        }
+        writer.put(xor >> self.trail, u32::from(self.size));
     }
 
     /// Takes a whole step; its bits need not be available. Gives the change of the value's bits.

@@ -203,7 +203,7 @@ fn put_dod(tail: &mut Tail, sink: &mut impl WordSink, dod: i64) {
     }
 }
 
-fn put_uvarint(tail: &mut Tail, sink: &mut impl WordSink, mut x: u64) {
+pub(crate) fn put_uvarint(tail: &mut Tail, sink: &mut impl WordSink, mut x: u64) {
     while x >= 0x80 {
         tail.put(sink, x & 0x7f | 0x80, 8);
         x >>= 7;

@@ -1,17 +1,129 @@
-//! Float chunks, encoding 4 (XOR2): decoding. Start timestamps are skipped.
+//! Float chunks, encoding 4 (XOR2), which may hold start timestamps.
+//!
+//! - [`OpenChunk`] appends.
+//! - [`decode`] and [`decode_with_starts`] append the samples of a chunk to columns.
+//! - [`iter`] gives them one by one.
 
 use norn_model::Millis;
 use norn_model::sample::STALE_NAN_BITS;
 
 use crate::DecodeError;
-use crate::bits::Reader;
-use crate::varbit;
-use crate::varint::unzigzag;
+use crate::bits::{Reader, Writer};
+use crate::starts::{StartReader, StartWriter};
+use crate::varint::{unzigzag, zigzag};
 use crate::window::Window;
-use crate::xor::{sample_count, take_uvarint};
+use crate::xor::{Full, sample_count, take_uvarint};
 
 const HEADER_LEN: usize = 3;
-const FIRST_HAS_START: u8 = 0x80;
+
+/// A chunk that grows.
+#[derive(Clone, Debug, Default)]
+pub struct OpenChunk {
+    writer: Writer,
+    count: u16,
+    t: Millis,
+    delta: u64,
+    /// Bits of the last value that was not the stale marker.
+    value: u64,
+    window: Window,
+    starts: StartWriter,
+}
+
+impl OpenChunk {
+    /// An empty chunk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Samples in the chunk.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Timestamp of the last sample; 0 when there is none.
+    pub fn last_timestamp(&self) -> Millis {
+        self.t
+    }
+
+    /// Bytes the chunk has when finished.
+    pub fn size_bytes(&self) -> usize {
+        HEADER_LEN + self.writer.len()
+    }
+
+    /// Appends a sample of a series that began at `start`, 0 = not known.
+    ///
+    /// Timestamps should rise; nothing here depends on it.
+    pub fn append(&mut self, t: Millis, value: f64, start: Millis) -> Result<(), Full> {
+        if self.count == u16::MAX {
+            return Err(Full);
+        }
+        let bits = value.to_bits();
+        let delta = t.wrapping_sub(self.t) as u64;
+        match self.count {
+            0 => {
+                self.writer.put_uvarint(zigzag(t));
+                self.writer.put(bits, 64);
+            }
+            1 => {
+                self.writer.put_uvarint(delta);
+                self.put_value(bits);
+            }
+            _ => self.put_later(delta.wrapping_sub(self.delta) as i64, bits),
+        }
+        // The first sample has no delta.
+        self.delta = if self.count == 0 { 0 } else { delta };
+        self.starts.put(&mut self.writer, self.count, self.t, t, start);
+        self.t = t;
+        if bits != STALE_NAN_BITS {
+            self.value = bits;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Appends the chunk's bytes to `out`. The chunk can go on growing.
+    pub fn finish(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.push(self.starts.header());
+        self.writer.copy_to(out);
+    }
+
+    /// Writes time and value of a sample after the second.
+    fn put_later(&mut self, dod: i64, bits: u64) {
+        if dod == 0 {
+            if bits == STALE_NAN_BITS {
+                self.writer.put(0b11111, 5);
+            } else if bits == self.value {
+                self.writer.put(0, 1);
+            } else {
+                self.writer.put(0b10, 2);
+                self.window.put_changed(&mut self.writer, (0b1, 1), bits ^ self.value);
+            }
+            return;
+        }
+        if (-1 << 12..1 << 12).contains(&dod) {
+            self.writer.put(0b110 << 13 | (dod as u64 & 0x1fff), 16);
+        } else if (-1 << 19..1 << 19).contains(&dod) {
+            self.writer.put(0b1110 << 20 | (dod as u64 & 0xf_ffff), 24);
+        } else {
+            self.writer.put(0b11110, 5);
+            self.writer.put(dod as u64, 64);
+        }
+        self.put_value(bits);
+    }
+
+    /// Writes a value with its own control bits: unchanged, changed or stale.
+    fn put_value(&mut self, bits: u64) {
+        if bits == STALE_NAN_BITS {
+            self.writer.put(0b111, 3);
+        } else if bits == self.value {
+            self.writer.put(0, 1);
+        } else {
+            self.writer.put(1, 1);
+            self.window.put_changed(&mut self.writer, (0b10, 2), bits ^ self.value);
+        }
+    }
+}
 
 /// Appends the samples with `mint <= t <= maxt` to the columns `timestamps` and `values`.
 ///
@@ -23,6 +135,34 @@ pub fn decode(
     timestamps: &mut Vec<Millis>,
     values: &mut Vec<f64>,
 ) -> Result<(), DecodeError> {
+    fill(bytes, (mint, maxt), timestamps, values, |_| {})
+}
+
+/// As [`decode`], with the start of each sample in the column `starts`; 0 where it is not known.
+pub fn decode_with_starts(
+    bytes: &[u8],
+    mint: Millis,
+    maxt: Millis,
+    timestamps: &mut Vec<Millis>,
+    values: &mut Vec<f64>,
+    starts: &mut Vec<Millis>,
+) -> Result<(), DecodeError> {
+    let len = starts.len();
+    let result = fill(bytes, (mint, maxt), timestamps, values, |start| starts.push(start));
+    if result.is_err() {
+        starts.truncate(len);
+    }
+    result
+}
+
+#[inline(always)]
+fn fill(
+    bytes: &[u8],
+    (mint, maxt): (Millis, Millis),
+    timestamps: &mut Vec<Millis>,
+    values: &mut Vec<f64>,
+    mut push_start: impl FnMut(Millis),
+) -> Result<(), DecodeError> {
     let (t_len, v_len) = (timestamps.len(), values.len());
     let mut samples = iter(bytes)?;
     timestamps.reserve(samples.count);
@@ -33,6 +173,7 @@ pub fn decode(
             Ok(Some((t, v))) if t <= maxt => {
                 timestamps.push(t);
                 values.push(v);
+                push_start(samples.start());
             }
             Ok(_) => return Ok(()),
             Err(e) => {
@@ -62,8 +203,7 @@ pub fn iter(bytes: &[u8]) -> Result<Iter<'_>, DecodeError> {
         reader,
         count,
         index: 0,
-        first_has_start: header & FIRST_HAS_START != 0,
-        starts_from: usize::from(header & !FIRST_HAS_START),
+        starts: StartReader::new(header),
         t: 0,
         delta: 0,
         value: 0,
@@ -78,9 +218,7 @@ pub struct Iter<'a> {
     reader: Reader<'a>,
     count: usize,
     index: usize,
-    first_has_start: bool,
-    /// Index of the first sample that carries a start timestamp; 0 = none.
-    starts_from: usize,
+    starts: StartReader,
     t: Millis,
     delta: u64,
     /// Bits of the last value that was not the stale marker.
@@ -103,18 +241,22 @@ impl Iterator for Iter<'_> {
 }
 
 impl Iter<'_> {
+    /// The start of the sample that was given last; 0 where it is not known.
+    pub fn start(&self) -> Millis {
+        self.starts.start()
+    }
+
     fn advance(&mut self) -> Result<Option<(Millis, f64)>, DecodeError> {
         if self.index == self.count {
             return Ok(None);
         }
+        let previous = self.t;
         let bits = match self.index {
             0 => self.first()?,
             1 => self.second()?,
             _ => self.later()?,
         };
-        if self.starts_from > 0 && self.index >= self.starts_from {
-            varbit::take_int(&mut self.reader);
-        }
+        self.starts.take(&mut self.reader, self.index, previous, self.t)?;
         if self.reader.is_overrun() {
             return Err(DecodeError::Truncated);
         }
@@ -125,9 +267,6 @@ impl Iter<'_> {
     fn first(&mut self) -> Result<u64, DecodeError> {
         self.t = unzigzag(take_uvarint(&mut self.reader)?);
         let bits = self.reader.take(64);
-        if self.first_has_start {
-            take_uvarint(&mut self.reader)?;
-        }
         if bits != STALE_NAN_BITS {
             self.value = bits;
         }
@@ -191,4 +330,92 @@ impl Iter<'_> {
 
 fn sign_extend(u: u64, n: u32) -> i64 {
     ((u << (64 - n)) as i64) >> (64 - n)
+}
+
+#[cfg(test)]
+mod tests {
+    use norn_model::sample::stale_nan;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Samples = Vec<(Millis, u64, Millis)>;
+
+    fn encode(samples: &[(Millis, u64, Millis)]) -> Vec<u8> {
+        let (mut open, mut out) = (OpenChunk::new(), Vec::new());
+        for &(t, bits, start) in samples {
+            open.append(t, f64::from_bits(bits), start).expect("not full");
+        }
+        open.finish(&mut out);
+        out
+    }
+
+    fn columns(bytes: &[u8], mint: Millis, maxt: Millis) -> Result<Samples, DecodeError> {
+        let (mut t, mut v, mut s) = (vec![7], vec![7.0f64], vec![7]);
+        let result = decode_with_starts(bytes, mint, maxt, &mut t, &mut v, &mut s);
+        assert_eq!((t.len(), t.len()), (v.len(), s.len()));
+        assert!(result.is_ok() || t.len() == 1, "an error leaves the columns alone");
+        result.map(|()| t.into_iter().zip(v).zip(s).map(|((t, v), s)| (t, v.to_bits(), s)).skip(1).collect())
+    }
+
+    /// Starts that stay, follow the samples, come and go, or are anything.
+    fn samples() -> impl Strategy<Value = Samples> {
+        let delta = prop_oneof![8 => Just(15_000i64), 4 => 14_990..15_010i64, 1 => any::<i64>()];
+        let value = prop_oneof![
+            6 => Just(None),
+            4 => (-3i32..4).prop_map(|d| Some(f64::from(d).to_bits())),
+            1 => any::<u64>().prop_map(Some),
+            1 => Just(Some(stale_nan().to_bits())),
+        ];
+        let start = prop_oneof![20 => Just(None), 1 => Just(Some(0)), 1 => (-9i64..0).prop_map(Some), 1 => any::<i64>().prop_map(Some)];
+        (any::<i64>(), prop::collection::vec((delta, value, start), 0..300)).prop_map(|(first, steps)| {
+            let (mut t, mut bits, mut start) = (first, 0, 0);
+            let sample = |(delta, new, began): (i64, Option<u64>, Option<i64>)| {
+                let before = t;
+                (t, bits) = (t.wrapping_add(delta), new.unwrap_or(bits));
+                start = match began {
+                    Some(offset @ -9..0) => before.wrapping_add(offset),
+                    Some(began) => began,
+                    None => start,
+                };
+                (t, bits, start)
+            };
+            steps.into_iter().map(sample).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(samples in samples(), mint in any::<i64>(), maxt in any::<i64>()) {
+            let bytes = encode(&samples);
+            prop_assert_eq!(columns(&bytes, Millis::MIN, Millis::MAX), Ok(samples.clone()));
+            let end = samples.iter().position(|s| s.0 > maxt).unwrap_or(samples.len());
+            let some: Samples = samples[..end].iter().filter(|s| s.0 >= mint).copied().collect();
+            prop_assert_eq!(columns(&bytes, mint, maxt), Ok(some));
+        }
+
+        #[test]
+        fn hostile_bytes_fail_or_end(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let read = columns(&bytes, Millis::MIN, Millis::MAX);
+            if let Some(count) = bytes.first_mut() {
+                *count = 0;
+            }
+            let few = columns(&bytes, Millis::MIN, Millis::MAX);
+            for samples in [read, few].into_iter().flatten() {
+                prop_assert_eq!(columns(&encode(&samples), Millis::MIN, Millis::MAX), Ok(samples));
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_chunk_says_so() {
+        let mut open = OpenChunk::new();
+        for i in 0..i64::from(u16::MAX) {
+            open.append(i, 1.0, i / 1000).expect("not full");
+        }
+        assert_eq!(open.append(1 << 20, 1.0, 0), Err(Full));
+        let mut bytes = Vec::new();
+        open.finish(&mut bytes);
+        assert_eq!(iter(&bytes).expect("chunk").count(), usize::from(u16::MAX));
+    }
 }

@@ -1,7 +1,9 @@
 //! Chunks as Prometheus writes them, both ways. `testdata/README.md` describes the files.
 #![allow(clippy::unwrap_used)]
 
-use norn_codec::histogram::{AppendError, Floats, Integers, Iter, Kind, OpenChunk, decode_float};
+use norn_codec::histogram::{
+    AppendError, Floats, Integers, Iter, Kind, OpenChunk, decode_float, decode_float_with_starts,
+};
 use norn_codec::xor::XorState;
 use norn_codec::{xor, xor2};
 use norn_model::chunk::ChunkEncoding;
@@ -57,11 +59,33 @@ fn xor_both_ways() {
     }
 }
 
+/// Lines without their last field, which is the start of a series, and these starts.
+fn split_starts<'a>(lines: &[(&'a str, &'a str)]) -> (Vec<(&'a str, &'a str)>, Vec<i64>) {
+    let split = lines.iter().map(|(tag, rest)| match rest.rsplit_once(' ') {
+        Some((rest, start)) => ((*tag, rest), Some(start.parse().unwrap())),
+        None => ((*tag, *rest), None),
+    });
+    let (lines, starts): (Vec<_>, Vec<_>) = split.unzip();
+    (lines, starts.into_iter().flatten().collect())
+}
+
 #[test]
-fn xor2_is_read() {
+fn xor2_both_ways() {
     for (name, lines) in cases(include_str!("../testdata/xor2.txt")) {
+        let (lines, starts) = split_starts(&lines);
         let (samples, chunk) = floats(&lines);
-        let (mut t, mut v) = (Vec::new(), Vec::new());
+        let mut open = xor2::OpenChunk::new();
+        for (&(t, v), start) in samples.iter().zip(&starts) {
+            open.append(t, f64::from_bits(v), *start).unwrap();
+        }
+        let mut bytes = Vec::new();
+        open.finish(&mut bytes);
+        assert_eq!(bytes, chunk, "{name}");
+        assert_eq!(bytes.len(), open.size_bytes());
+        let (mut t, mut v, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        xor2::decode_with_starts(&chunk, i64::MIN, i64::MAX, &mut t, &mut v, &mut s).unwrap();
+        assert_eq!((pairs(&t, &v), &s), (samples.clone(), &starts), "{name}");
+        (t, v) = (Vec::new(), Vec::new());
         xor2::decode(&chunk, i64::MIN, i64::MAX, &mut t, &mut v).unwrap();
         assert_eq!(pairs(&t, &v), samples, "{name}");
         for len in 0..chunk.len() {
@@ -194,6 +218,68 @@ fn histograms_both_ways() {
 #[test]
 fn float_histograms_both_ways() {
     both_ways::<Floats>(include_str!("../testdata/float_histogram.txt"), parse_float, "float");
+}
+
+/// Appends as a head does to chunks with starts, and gives them.
+fn append_started<K: Kind>(samples: &[(i64, K::Histogram)], starts: &[i64]) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    let mut open: Option<OpenChunk<K>> = None;
+    for ((t, h), start) in samples.iter().zip(starts) {
+        match open.as_mut().map(|chunk| chunk.append_with_start(*t, *start, h)) {
+            Some(Ok(())) => continue,
+            Some(Err(AppendError::NewChunk)) | None => {}
+            Some(Err(e)) => panic!("{e}"),
+        }
+        let next = OpenChunk::begin_with_start(open.as_ref(), *t, *start, h).unwrap();
+        assert_eq!(next.encoding(), K::ENCODING_WITH_STARTS);
+        chunks.extend(open.replace(next).map(|c| finished(&c)));
+    }
+    chunks.extend(open.map(|c| finished(&c)));
+    chunks
+}
+
+fn starts_both_ways<K: Kind>(text: &str, parse: fn(&str) -> (i64, K::Histogram))
+where
+    K::Histogram: std::fmt::Debug,
+{
+    for (name, lines) in cases(text) {
+        let of = |tag| split_starts(&lines.iter().copied().filter(|l| l.0 == tag).collect::<Vec<_>>());
+        let (input, starts) = of("in");
+        let input: Vec<_> = input.into_iter().map(|l| parse(l.1)).collect();
+        let chunks: Vec<_> = lines.iter().filter(|l| l.0 == "chunk").map(|l| unhex(l.1)).collect();
+        assert_eq!(append_started::<K>(&input, &starts), chunks, "{name}");
+        let (mut t, mut h, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        let encoding = K::ENCODING_WITH_STARTS;
+        for chunk in &chunks {
+            decode_float_with_starts(encoding, chunk, i64::MIN, i64::MAX, &mut t, &mut h, &mut s).unwrap();
+            assert_eq!(finished(&OpenChunk::<K>::resume_with_starts(chunk).unwrap()), *chunk, "{name}");
+            let count = norn_codec::sample_count(encoding, chunk).unwrap();
+            assert_eq!(Iter::<K>::with_starts(chunk).unwrap().count(), usize::from(count), "{name}");
+            let before = (t.len(), h.len(), s.len());
+            for len in 0..chunk.len() {
+                let cut = &chunk[..len];
+                assert!(
+                    decode_float_with_starts(encoding, cut, 0, i64::MAX, &mut t, &mut h, &mut s).is_err()
+                );
+            }
+            assert_eq!((t.len(), h.len(), s.len()), before);
+        }
+        let (floats, starts) = of("float");
+        let wanted: Vec<_> = floats.into_iter().map(|l| parse_float(l.1)).collect();
+        let floats: Vec<_> = t.into_iter().zip(h).collect();
+        assert!(same(&floats, &wanted), "{name}\n{floats:#?}\n{wanted:#?}");
+        assert_eq!(s, starts, "{name}");
+    }
+}
+
+#[test]
+fn histograms_with_starts_both_ways() {
+    starts_both_ways::<Integers>(include_str!("../testdata/histogram_starts.txt"), parse_int);
+}
+
+#[test]
+fn float_histograms_with_starts_both_ways() {
+    starts_both_ways::<Floats>(include_str!("../testdata/float_histogram_starts.txt"), parse_float);
 }
 
 #[test]

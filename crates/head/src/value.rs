@@ -181,7 +181,7 @@ pub(crate) fn find(encoding: ChunkEncoding, bytes: &[u8], t: Millis) -> Option<V
         ChunkEncoding::FloatHistogram => {
             find_histogram::<Floats>(bytes, t).map(|h| Value::FloatHistogram(Box::new(h)))
         }
-        ChunkEncoding::Xor2 => None,
+        ChunkEncoding::Xor2 | ChunkEncoding::HistogramStarts | ChunkEncoding::FloatHistogramStarts => None,
     }
 }
 

@@ -12,6 +12,10 @@ pub enum ChunkEncoding {
     FloatHistogram = 3,
     /// Floats, XOR2 with optional start timestamps.
     Xor2 = 4,
+    /// Integer histograms with start timestamps.
+    HistogramStarts = 5,
+    /// Float histograms with start timestamps.
+    FloatHistogramStarts = 6,
 }
 
 impl ChunkEncoding {
@@ -22,6 +26,8 @@ impl ChunkEncoding {
             2 => Some(Self::Histogram),
             3 => Some(Self::FloatHistogram),
             4 => Some(Self::Xor2),
+            5 => Some(Self::HistogramStarts),
+            6 => Some(Self::FloatHistogramStarts),
             _ => None,
         }
     }

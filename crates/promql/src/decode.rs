@@ -146,7 +146,10 @@ fn append(
     match chunk.encoding {
         ChunkEncoding::Xor => xor::decode(bytes, mint, maxt, &mut samples.times, &mut samples.values)?,
         ChunkEncoding::Xor2 => xor2::decode(bytes, mint, maxt, &mut samples.times, &mut samples.values)?,
-        ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => {
+        ChunkEncoding::Histogram
+        | ChunkEncoding::FloatHistogram
+        | ChunkEncoding::HistogramStarts
+        | ChunkEncoding::FloatHistogramStarts => {
             let times = &mut samples.histogram_times;
             let mut decoded = Vec::new();
             histogram::decode_float(chunk.encoding, bytes, mint, maxt, times, &mut decoded)?;

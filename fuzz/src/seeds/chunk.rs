@@ -2,6 +2,7 @@
 
 use norn_codec::histogram::{Floats, Integers, Kind, OpenChunk};
 use norn_codec::xor::XorState;
+use norn_codec::xor2;
 use norn_model::histogram::{Histogram, ResetHint, Span};
 use norn_model::sample::{STALE_NAN_BITS, stale_nan};
 
@@ -33,12 +34,26 @@ pub fn xor() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Float chunks, encoding 4: the bytes of encoding 1 with the additional header byte, which is
-/// near enough, and with start timestamps announced.
+/// Float chunks, encoding 4: without starts, with one that stays, and with starts that move.
 pub fn xor2() -> Vec<Vec<u8>> {
-    let with = |header: u8| move |c: Vec<u8>| [&c[..2], &[header], &c[2..]].concat();
-    let plain = xor().into_iter().map(with(0));
-    plain.chain(xor().into_iter().map(with(0x82))).chain(xor().into_iter().map(with(3))).collect()
+    let chunk = |count: i64, start: &dyn Fn(i64) -> i64| {
+        let (mut open, mut bytes) = (xor2::OpenChunk::new(), Vec::new());
+        for i in 0..count {
+            let value = if i % 11 == 7 { stale_nan() } else { (i / 3 * 10) as f64 };
+            let t = TIME + i * 15_000 + i % 4;
+            assert!(open.append(t, value, start(i)).is_ok(), "far fewer than fit");
+        }
+        open.finish(&mut bytes);
+        bytes
+    };
+    let moving = |i: i64| if i < 3 { 0 } else { TIME + (i - 1) * 15_000 };
+    vec![
+        chunk(0, &|_| 0),
+        chunk(60, &|_| 0),
+        chunk(60, &|_| TIME - 1000),
+        chunk(60, &moving),
+        chunk(140, &|i| if i < 135 { TIME } else { TIME + 1 }),
+    ]
 }
 
 fn sample(i: u64) -> Histogram {
@@ -79,9 +94,11 @@ fn chunk<K: Kind>(kind: u8, histograms: impl Iterator<Item = K::Histogram>) -> V
     let mut open: Option<OpenChunk<K>> = None;
     for (i, h) in histograms.enumerate() {
         let t = TIME + i as i64 * 15_000;
+        let start = if kind < 2 { 0 } else { TIME - 1000 + i as i64 / 5 * 60_000 };
         match &mut open {
-            Some(open) => drop(open.append(t, &h)),
-            None => open = OpenChunk::begin(None, t, &h).ok(),
+            Some(open) => drop(open.append_with_start(t, start, &h)),
+            None if kind < 2 => open = OpenChunk::begin(None, t, &h).ok(),
+            None => open = OpenChunk::begin_with_start(None, t, start, &h).ok(),
         }
     }
     let mut bytes = vec![kind];
@@ -100,5 +117,7 @@ pub fn histogram() -> Vec<Vec<u8>> {
         chunk::<Integers>(0, (0..4).map(custom)),
         chunk::<Floats>(1, growing().map(|h| h.to_float())),
         chunk::<Floats>(1, (0..4).map(custom).map(|h| h.to_float())),
+        chunk::<Integers>(2, growing()),
+        chunk::<Floats>(3, growing().map(|h| h.to_float())),
     ]
 }

@@ -64,4 +64,25 @@ pub fn xor2(data: &[u8]) {
     let end = samples.iter().position(|(t, _)| *t > 1 << 40).unwrap_or(samples.len());
     let want: Samples = samples[..end].iter().filter(|(t, _)| *t >= 0).copied().collect();
     assert_eq!(some, Ok(want));
+    xor2_again(data);
+}
+
+/// What was read can be written, starts included.
+fn xor2_again(data: &[u8]) {
+    let read = |bytes: &[u8]| {
+        let (mut t, mut v, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        let read = xor2::decode_with_starts(bytes, Millis::MIN, Millis::MAX, &mut t, &mut v, &mut s);
+        assert_eq!(read, Ok(()));
+        (t, v, s)
+    };
+    let (t, v, s) = read(data);
+    let (mut open, mut bytes) = (xor2::OpenChunk::new(), Vec::new());
+    for ((t, v), s) in t.iter().zip(&v).zip(&s) {
+        assert_eq!(open.append(*t, *v, *s), Ok(()));
+    }
+    open.finish(&mut bytes);
+    assert_eq!(bytes.len(), open.size_bytes());
+    let (t2, v2, s2) = read(&bytes);
+    let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!((t2, bits(&v2), s2), (t, bits(&v), s));
 }

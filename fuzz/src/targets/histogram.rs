@@ -1,16 +1,21 @@
 //! Histogram chunks: exact and float readers agree, an opened chunk holds what it held.
 
-use norn_codec::histogram::{Floats, Integers, Iter, Kind, OpenChunk, decode, decode_float};
+use norn_codec::histogram::{
+    Floats, Integers, Iter, Kind, OpenChunk, decode, decode_float, decode_float_with_starts,
+    decode_with_starts,
+};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::{FloatHistogram, Histogram, MAX_SCHEMA};
 
-/// Bytes: 0 or 1 for the encoding, then a chunk of it.
+/// Bytes: 0 or 1 for the kind, 2 more where there are start timestamps, then a chunk of that encoding.
 pub fn target(data: &[u8]) {
-    match data.split_first() {
-        Some((kind, chunk)) if kind % 2 == 0 => check::<Integers>(chunk, ChunkEncoding::Histogram),
-        Some((_, chunk)) => check::<Floats>(chunk, ChunkEncoding::FloatHistogram),
-        None => {}
+    let Some((kind, chunk)) = data.split_first() else { return };
+    match kind % 4 {
+        0 => check::<Integers>(chunk, ChunkEncoding::Histogram),
+        1 => check::<Floats>(chunk, ChunkEncoding::FloatHistogram),
+        2 => check_started::<Integers>(chunk),
+        _ => check_started::<Floats>(chunk),
     }
 }
 
@@ -59,6 +64,43 @@ where
     }
     if exact.is_ok() && !t.is_empty() {
         open_again::<K>(chunk, &t, &h);
+    }
+}
+
+/// Both readers give the same starts, and so does a chunk that was opened again.
+fn check_started<K: Kind>(chunk: &[u8])
+where
+    K::Histogram: Checked,
+{
+    let (mut t, mut h, mut s) = (Vec::new(), Vec::new(), Vec::new());
+    let exact = decode_with_starts::<K>(chunk, Millis::MIN, Millis::MAX, &mut t, &mut h, &mut s);
+    let (mut ft, mut fh, mut fs) = (Vec::new(), Vec::new(), Vec::new());
+    let (encoding, all) = (K::ENCODING_WITH_STARTS, (Millis::MIN, Millis::MAX));
+    let float = decode_float_with_starts(encoding, chunk, all.0, all.1, &mut ft, &mut fh, &mut fs);
+    assert_eq!((exact, &t, &s), (float, &ft, &fs));
+    assert!(t.len() == h.len() && t.len() == fh.len() && t.len() == s.len());
+    if exact.is_err() || t.is_empty() {
+        return;
+    }
+    let open = match OpenChunk::<K>::resume_with_starts(chunk) {
+        Ok(open) => open,
+        Err(e) => panic!("resume: {e}"),
+    };
+    let mut bytes = Vec::new();
+    open.finish(&mut bytes);
+    assert_eq!(bytes.len(), open.size_bytes());
+    let (mut t2, mut h2, mut s2) = (Vec::new(), Vec::new(), Vec::new());
+    let read = decode_with_starts::<K>(&bytes, all.0, all.1, &mut t2, &mut h2, &mut s2);
+    assert_eq!((read, t2, s2), (Ok(()), t.clone(), s.clone()));
+    let mut open: Option<OpenChunk<K>> = None;
+    for ((t, h), s) in t.iter().zip(&h).zip(&s) {
+        if open.as_mut().is_some_and(|open| open.append_with_start(*t, *s, h).is_ok()) {
+            continue;
+        }
+        match OpenChunk::begin_with_start(open.as_ref(), *t, *s, h) {
+            Ok(begun) => open = Some(begun),
+            Err(e) => assert!(!h.is_valid(), "a sound histogram was refused: {e}"),
+        }
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) type Bucket<K> = <<K as Kind>::Bucket as Stream>::Value;
 pub trait Kind: Clone + std::fmt::Debug + sealed::Sealed {
     /// Number of the encoding.
     const ENCODING: ChunkEncoding;
+    /// Number of the encoding that also holds start timestamps.
+    const ENCODING_WITH_STARTS: ChunkEncoding;
     /// What a sample is.
     type Histogram;
     /// Counts of all observations and of those in the zero bucket.
@@ -90,11 +92,11 @@ mod sealed {
     impl Sealed for super::Floats {}
 }
 
-/// Encoding 2.
+/// Encodings 2 and 5.
 #[derive(Clone, Copy, Debug)]
 pub enum Integers {}
 
-/// Encoding 3.
+/// Encodings 3 and 6.
 #[derive(Clone, Copy, Debug)]
 pub enum Floats {}
 
@@ -134,6 +136,7 @@ macro_rules! take_apart {
 
 impl Kind for Integers {
     const ENCODING: ChunkEncoding = ChunkEncoding::Histogram;
+    const ENCODING_WITH_STARTS: ChunkEncoding = ChunkEncoding::HistogramStarts;
     type Histogram = Histogram;
     type Count = Total;
     type Bucket = Delta;
@@ -155,6 +158,7 @@ impl Kind for Integers {
 
 impl Kind for Floats {
     const ENCODING: ChunkEncoding = ChunkEncoding::FloatHistogram;
+    const ENCODING_WITH_STARTS: ChunkEncoding = ChunkEncoding::FloatHistogramStarts;
     type Histogram = FloatHistogram;
     type Count = Float;
     type Bucket = Float;

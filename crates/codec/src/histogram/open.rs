@@ -1,6 +1,7 @@
 //! Appending: which histogram fits into which chunk.
 
 use norn_model::Millis;
+use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::{CUSTOM_BUCKETS_SCHEMA, ResetHint, Span};
 use norn_model::sample::is_stale_nan;
 
@@ -8,9 +9,10 @@ use super::kind::{Bucket, Kind, Parts, Stream};
 use super::layout::{Cover, Layout, check_spans, cover, has_reset, widen};
 use super::read::Iter;
 use super::sample::State;
-use super::{HEADER_LEN, to_flags};
+use super::{HEADER_LEN, MAX_STARTED_SAMPLES, to_flags};
 use crate::DecodeError;
 use crate::bits::Writer;
+use crate::starts::StartWriter;
 
 /// A histogram that was not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,8 @@ pub struct OpenChunk<K: Kind> {
     header: ResetHint,
     count: u16,
     state: State<K>,
+    /// Where the chunk holds start timestamps.
+    starts: Option<StartWriter>,
 }
 
 impl<K: Kind> OpenChunk<K> {
@@ -47,7 +51,22 @@ impl<K: Kind> OpenChunk<K> {
         };
         let mut writer = Writer::new();
         let state = State::put_first(&mut writer, Layout::of(&h), t, &h);
-        Ok(Self { writer, header, count: 1, state })
+        Ok(Self { writer, header, count: 1, state, starts: None })
+    }
+
+    /// As [`OpenChunk::begin`], for a chunk that holds start timestamps: `start` is when the series
+    /// of the sample began, 0 = not known.
+    pub fn begin_with_start(
+        previous: Option<&Self>,
+        t: Millis,
+        start: Millis,
+        h: &K::Histogram,
+    ) -> Result<Self, AppendError> {
+        let mut chunk = Self::begin(previous, t, h)?;
+        let mut starts = StartWriter::default();
+        starts.put(&mut chunk.writer, 0, 0, t, start);
+        chunk.starts = Some(starts);
+        Ok(chunk)
     }
 
     /// Appends a sample, or says that it has to begin a chunk of its own.
@@ -55,23 +74,48 @@ impl<K: Kind> OpenChunk<K> {
     /// A histogram with new buckets re-encodes the chunk with a wider layout; one that lacks
     /// buckets of the chunk that were empty, or any of a gauge's, is widened itself.
     pub fn append(&mut self, t: Millis, h: &K::Histogram) -> Result<(), AppendError> {
+        self.append_with_start(t, 0, h)
+    }
+
+    /// As [`OpenChunk::append`], of a series that began at `start`, 0 = not known. A chunk without
+    /// start timestamps takes none.
+    pub fn append_with_start(
+        &mut self,
+        t: Millis,
+        start: Millis,
+        h: &K::Histogram,
+    ) -> Result<(), AppendError> {
         let h = checked::<K>(h)?;
-        if self.count == u16::MAX {
+        let most = if self.starts.is_some() { MAX_STARTED_SAMPLES } else { u16::MAX };
+        if self.count == most || (start != 0 && self.starts.is_none()) {
             return Err(AppendError::NewChunk);
         }
         match self.judge(&h) {
             Verdict::Begins(_) => return Err(AppendError::NewChunk),
-            Verdict::Fits { covers: [Cover::Same, Cover::Same] } => {
-                self.state.put_later(&mut self.writer, t, &h);
-            }
-            Verdict::Fits { covers } => self.append_across(t, h, covers)?,
+            Verdict::Fits { covers: [Cover::Same, Cover::Same] } => self.put(t, start, &h),
+            Verdict::Fits { covers } => self.append_across(t, start, h, covers)?,
         }
-        self.count += 1;
         Ok(())
     }
 
+    /// Writes a later sample that has the chunk's layout.
+    fn put(&mut self, t: Millis, start: Millis, h: &Parts<'_, K>) {
+        let previous = self.state.t;
+        self.state.put_later(&mut self.writer, t, h);
+        if let Some(starts) = &mut self.starts {
+            starts.put(&mut self.writer, self.count, previous, t, start);
+        }
+        self.count += 1;
+    }
+
     /// Appends a histogram whose layout differs, through a layout that has the buckets of both.
-    fn append_across(&mut self, t: Millis, h: Parts<'_, K>, covers: [Cover; 2]) -> Result<(), AppendError> {
+    fn append_across(
+        &mut self,
+        t: Millis,
+        start: Millis,
+        h: Parts<'_, K>,
+        covers: [Cover; 2],
+    ) -> Result<(), AppendError> {
         let widens_chunk = covers.iter().any(|c| matches!(c, Cover::Second | Cover::Neither(_)));
         let [positive, negative] = covers;
         let spans = [(positive, 0), (negative, 1)].map(|(cover, side)| match cover {
@@ -85,22 +129,28 @@ impl<K: Kind> OpenChunk<K> {
         let buckets =
             [0, 1].map(|side| widened::<K>((h.spans[side], h.buckets[side].iter().copied()), &spans[side]));
         if widens_chunk {
-            let rewritten = Self::rewrite(&self.to_bytes(), Some(&spans));
+            let bytes = self.to_bytes();
+            let rewritten =
+                Iter::of(self.encoding(), &bytes).and_then(|iter| Self::rewrite(iter, Some(&spans)));
             *self = rewritten.map_err(|_| AppendError::Invalid("open chunk can not be read back"))?;
         }
         let h = Parts { spans: [&spans[0], &spans[1]], buckets: [&buckets[0], &buckets[1]], ..h };
-        self.state.put_later(&mut self.writer, t, &h);
+        self.put(t, start, &h);
         Ok(())
     }
 
     /// Opens a finished chunk again, to append to it.
     pub fn resume(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::rewrite(bytes, None)
+        Self::rewrite(Iter::new(bytes)?, None)
+    }
+
+    /// As [`OpenChunk::resume`] for a chunk with start timestamps.
+    pub fn resume_with_starts(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::rewrite(Iter::with_starts(bytes)?, None)
     }
 
     /// Writes the samples of a chunk anew, into the wider layout `spans` where one is given.
-    fn rewrite(bytes: &[u8], spans: Option<&[Vec<Span>; 2]>) -> Result<Self, DecodeError> {
-        let mut iter = Iter::<K>::new(bytes)?;
+    fn rewrite(mut iter: Iter<'_, K>, spans: Option<&[Vec<Span>; 2]>) -> Result<Self, DecodeError> {
         let header = iter.header();
         let mut chunk: Option<Self> = None;
         while let Some(t) = iter.advance()? {
@@ -110,18 +160,24 @@ impl<K: Kind> OpenChunk<K> {
                 [0, 1].map(|side| widened::<K>((&old.layout.spans[side], old.buckets(side)), &spans[side]));
             let parts = old.parts([&spans[0], &spans[1]], [&buckets[0], &buckets[1]]);
             match &mut chunk {
-                Some(chunk) => {
-                    chunk.state.put_later(&mut chunk.writer, t, &parts);
-                    chunk.count += 1;
-                }
+                Some(chunk) => chunk.put(t, iter.start(), &parts),
                 None => {
                     let mut writer = Writer::new();
                     let state = State::put_first(&mut writer, Layout::of(&parts), t, &parts);
-                    chunk = Some(Self { writer, header, count: 1, state });
+                    let mut starts = iter.has_starts().then(StartWriter::default);
+                    if let Some(starts) = &mut starts {
+                        starts.put(&mut writer, 0, 0, t, iter.start());
+                    }
+                    chunk = Some(Self { writer, header, count: 1, state, starts });
                 }
             }
         }
         chunk.ok_or(DecodeError::Invalid("histogram chunk has no samples"))
+    }
+
+    /// How its bytes are encoded.
+    pub fn encoding(&self) -> ChunkEncoding {
+        if self.starts.is_some() { K::ENCODING_WITH_STARTS } else { K::ENCODING }
     }
 
     /// Number of samples.
@@ -146,8 +202,17 @@ impl<K: Kind> OpenChunk<K> {
 
     /// Appends the chunk's bytes to `out`. The chunk can go on growing.
     pub fn finish(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.count.to_be_bytes());
-        out.push(to_flags(self.header));
+        let flags = to_flags(self.header);
+        match &self.starts {
+            Some(starts) => {
+                out.extend_from_slice(&(u16::from(flags) << 8 | self.count).to_be_bytes());
+                out.push(starts.header());
+            }
+            None => {
+                out.extend_from_slice(&self.count.to_be_bytes());
+                out.push(flags);
+            }
+        }
         self.writer.copy_to(out);
     }
 

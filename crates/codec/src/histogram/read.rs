@@ -9,9 +9,10 @@ use norn_model::histogram::{FloatHistogram, MAX_SCHEMA, ResetHint};
 use super::kind::{Bucket, Count, Floats, Integers, Kind, Parts, Stream};
 use super::layout::{absolutes, reduce};
 use super::sample::State;
-use super::{HEADER_LEN, from_flags};
+use super::{HEADER_LEN, MAX_STARTED_SAMPLES, from_flags};
 use crate::DecodeError;
 use crate::bits::Reader;
+use crate::starts::StartReader;
 
 /// A cursor over the samples of a chunk.
 #[derive(Clone, Debug)]
@@ -21,19 +22,49 @@ pub struct Iter<'a, K: Kind> {
     count: usize,
     index: usize,
     state: Option<State<K>>,
+    /// Where the chunk holds start timestamps.
+    starts: Option<StartReader>,
 }
 
 impl<'a, K: Kind> Iter<'a, K> {
-    /// Starts before the first sample.
+    /// Starts before the first sample of a chunk of encoding 2 or 3.
     pub fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (header, stream) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::Truncated)?;
-        let count = usize::from(u16::from_be_bytes([header[0], header[1]]));
+        Self::begin(stream, header[2], u16::from_be_bytes([header[0], header[1]]), None)
+    }
+
+    /// Starts before the first sample of a chunk of encoding 5 or 6.
+    pub fn with_starts(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (header, stream) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::Truncated)?;
+        let count = u16::from_be_bytes([header[0], header[1]]) & MAX_STARTED_SAMPLES;
+        Self::begin(stream, header[0], count, Some(StartReader::new(header[2])))
+    }
+
+    /// Starts before the first sample of a chunk of either encoding of `K`.
+    pub fn of(encoding: ChunkEncoding, bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        if encoding == K::ENCODING {
+            Self::new(bytes)
+        } else if encoding == K::ENCODING_WITH_STARTS {
+            Self::with_starts(bytes)
+        } else {
+            Err(DecodeError::Invalid("chunk holds no histograms of this kind"))
+        }
+    }
+
+    fn begin(
+        stream: &'a [u8],
+        flags: u8,
+        count: u16,
+        starts: Option<StartReader>,
+    ) -> Result<Self, DecodeError> {
+        let count = usize::from(count);
         // The first sample takes at least 78 bits, each other 4.
         let least = if count == 0 { 0 } else { 78 + (count - 1) * 4 };
         if stream.len() * 8 < least {
             return Err(DecodeError::Truncated);
         }
-        Ok(Self { reader: Reader::new(stream), header: from_flags(header[2]), count, index: 0, state: None })
+        let header = from_flags(flags);
+        Ok(Self { reader: Reader::new(stream), header, count, index: 0, state: None, starts })
     }
 
     /// Number of samples in the chunk.
@@ -47,18 +78,32 @@ impl<'a, K: Kind> Iter<'a, K> {
         self.header
     }
 
+    /// Whether the chunk holds start timestamps.
+    pub fn has_starts(&self) -> bool {
+        self.starts.is_some()
+    }
+
+    /// The start of the series of the sample at the cursor; 0 where it is not known.
+    pub fn start(&self) -> Millis {
+        self.starts.map_or(0, |starts| starts.start())
+    }
+
     /// Moves to the next sample and gives its timestamp, `None` after the last.
     pub fn advance(&mut self) -> Result<Option<Millis>, DecodeError> {
         if self.index == self.count {
             return Ok(None);
         }
-        let t = match &mut self.state {
+        let (previous, t) = match &mut self.state {
             Some(state) => {
+                let previous = state.t;
                 state.take_later(&mut self.reader)?;
-                state.t
+                (previous, state.t)
             }
-            None => self.state.insert(State::take_first(&mut self.reader)?).t,
+            None => (0, self.state.insert(State::take_first(&mut self.reader)?).t),
         };
+        if let Some(starts) = &mut self.starts {
+            starts.take(&mut self.reader, self.index, previous, t)?;
+        }
         if self.reader.is_overrun() {
             return Err(DecodeError::Truncated);
         }
@@ -132,7 +177,8 @@ fn build<S: Kind, K: Kind>(
     })
 }
 
-/// Appends the samples with `mint <= t <= maxt` of a chunk of encoding 2 or 3, with float counts.
+/// Appends the samples with `mint <= t <= maxt` of a chunk of any histogram encoding, with float
+/// counts.
 ///
 /// Stops at the first sample beyond `maxt`. After an error the columns are as they were.
 pub fn decode_float(
@@ -143,19 +189,49 @@ pub fn decode_float(
     timestamps: &mut Vec<Millis>,
     histograms: &mut Vec<FloatHistogram>,
 ) -> Result<(), DecodeError> {
-    let range = mint..=maxt;
+    float(encoding, bytes, mint..=maxt, timestamps, histograms, |_| {})
+}
+
+/// As [`decode_float`], with the start of each sample in the column `starts`; 0 where it is not known.
+pub fn decode_float_with_starts(
+    encoding: ChunkEncoding,
+    bytes: &[u8],
+    mint: Millis,
+    maxt: Millis,
+    timestamps: &mut Vec<Millis>,
+    histograms: &mut Vec<FloatHistogram>,
+    starts: &mut Vec<Millis>,
+) -> Result<(), DecodeError> {
+    let len = starts.len();
+    let result = float(encoding, bytes, mint..=maxt, timestamps, histograms, |start| starts.push(start));
+    if result.is_err() {
+        starts.truncate(len);
+    }
+    result
+}
+
+fn float(
+    encoding: ChunkEncoding,
+    bytes: &[u8],
+    range: RangeInclusive<Millis>,
+    timestamps: &mut Vec<Millis>,
+    histograms: &mut Vec<FloatHistogram>,
+    push_start: impl FnMut(Millis),
+) -> Result<(), DecodeError> {
     match encoding {
-        ChunkEncoding::Histogram => {
-            collect::<Integers, _>(bytes, range, timestamps, histograms, |i| i.float_histogram())
+        ChunkEncoding::Histogram | ChunkEncoding::HistogramStarts => {
+            let iter = Iter::<Integers>::of(encoding, bytes)?;
+            collect(iter, range, timestamps, histograms, Iter::float_histogram, push_start)
         }
-        ChunkEncoding::FloatHistogram => {
-            collect::<Floats, _>(bytes, range, timestamps, histograms, |i| i.float_histogram())
+        ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramStarts => {
+            let iter = Iter::<Floats>::of(encoding, bytes)?;
+            collect(iter, range, timestamps, histograms, Iter::float_histogram, push_start)
         }
         ChunkEncoding::Xor | ChunkEncoding::Xor2 => Err(DecodeError::Invalid("chunk holds no histograms")),
     }
 }
 
-/// As [`decode_float`] for a chunk of the encoding of `K`, exactly as stored.
+/// As [`decode_float`] for a chunk of [`Kind::ENCODING`], exactly as stored.
 pub fn decode<K: Kind>(
     bytes: &[u8],
     mint: Millis,
@@ -163,23 +239,43 @@ pub fn decode<K: Kind>(
     timestamps: &mut Vec<Millis>,
     histograms: &mut Vec<K::Histogram>,
 ) -> Result<(), DecodeError> {
-    collect::<K, _>(bytes, mint..=maxt, timestamps, histograms, |i| i.histogram())
+    collect(Iter::<K>::new(bytes)?, mint..=maxt, timestamps, histograms, Iter::histogram, |_| {})
 }
 
-fn collect<K: Kind, H>(
+/// As [`decode`] for a chunk of [`Kind::ENCODING_WITH_STARTS`].
+pub fn decode_with_starts<K: Kind>(
     bytes: &[u8],
+    mint: Millis,
+    maxt: Millis,
+    timestamps: &mut Vec<Millis>,
+    histograms: &mut Vec<K::Histogram>,
+    starts: &mut Vec<Millis>,
+) -> Result<(), DecodeError> {
+    let len = starts.len();
+    let iter = Iter::<K>::with_starts(bytes)?;
+    let push_start = |start| starts.push(start);
+    let result = collect(iter, mint..=maxt, timestamps, histograms, Iter::histogram, push_start);
+    if result.is_err() {
+        starts.truncate(len);
+    }
+    result
+}
+
+fn collect<'a, K: Kind, H>(
+    mut iter: Iter<'a, K>,
     range: RangeInclusive<Millis>,
     timestamps: &mut Vec<Millis>,
     histograms: &mut Vec<H>,
-    get: impl Fn(&Iter<'_, K>) -> Option<H>,
+    get: impl Fn(&Iter<'a, K>) -> Option<H>,
+    mut push_start: impl FnMut(Millis),
 ) -> Result<(), DecodeError> {
     let (t_len, h_len) = (timestamps.len(), histograms.len());
     let mut read = || {
-        let mut iter = Iter::<K>::new(bytes)?;
         while let Some(t) = iter.advance()?.filter(|t| t <= range.end()) {
             if t >= *range.start() {
                 timestamps.push(t);
                 histograms.extend(get(&iter));
+                push_start(iter.start());
             }
         }
         Ok(())

@@ -164,7 +164,9 @@ fn chunk_samples(encoding: ChunkEncoding, bytes: &[u8]) -> Vec<(Millis, Value)> 
             decode::<Floats>(bytes, all.0, all.1, &mut times, &mut values).unwrap();
             times.into_iter().zip(values.into_iter().map(float_histogram)).collect()
         }
-        ChunkEncoding::Xor2 => panic!("the head writes no XOR2"),
+        ChunkEncoding::Xor2 | ChunkEncoding::HistogramStarts | ChunkEncoding::FloatHistogramStarts => {
+            panic!("the head writes no start timestamps")
+        }
     }
 }
 

@@ -127,7 +127,10 @@ impl Frames {
 
 /// Whether any client understands the chunks as they are: by time, and none of a newer encoding.
 fn is_plain(chunks: &ChunkBuf) -> bool {
-    chunks.chunks.iter().all(|c| c.encoding != ChunkEncoding::Xor2)
+    let is_old = |encoding| {
+        matches!(encoding, ChunkEncoding::Xor | ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram)
+    };
+    chunks.chunks.iter().all(|c| is_old(c.encoding))
         && chunks.chunks.is_sorted_by(|a, b| a.maxt < b.mint)
 }
 

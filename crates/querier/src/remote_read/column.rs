@@ -1,6 +1,6 @@
 //! Samples of one series, whatever they are: from chunks, and into chunks.
 
-use norn_codec::histogram::{Floats, Integers, Kind, OpenChunk, decode as decode_histograms};
+use norn_codec::histogram::{Floats, Integers, Iter, Kind, OpenChunk};
 use norn_codec::xor::XorState;
 use norn_codec::{DecodeError, xor, xor2};
 use norn_contract::source::{ChunkBuf, SourceError};
@@ -59,11 +59,13 @@ impl Column {
                 let values = self.floats.iter().map(|v| Value::Float(*v));
                 self.samples.extend(self.times.iter().copied().zip(values));
             }
-            ChunkEncoding::Histogram => {
-                self.append_histograms::<Integers>(bytes, mint, maxt, |h| Value::Int(Box::new(h)))?;
+            ChunkEncoding::Histogram | ChunkEncoding::HistogramStarts => {
+                let iter = Iter::<Integers>::of(encoding, bytes)?;
+                self.append_histograms(iter, mint, maxt, |h| Value::Int(Box::new(h)))?;
             }
-            ChunkEncoding::FloatHistogram => {
-                self.append_histograms::<Floats>(bytes, mint, maxt, |h| Value::FloatHistogram(Box::new(h)))?;
+            ChunkEncoding::FloatHistogram | ChunkEncoding::FloatHistogramStarts => {
+                let iter = Iter::<Floats>::of(encoding, bytes)?;
+                self.append_histograms(iter, mint, maxt, |h| Value::FloatHistogram(Box::new(h)))?;
             }
         }
         Ok(())
@@ -71,15 +73,24 @@ impl Column {
 
     fn append_histograms<K: Kind>(
         &mut self,
-        bytes: &[u8],
+        mut iter: Iter<'_, K>,
         mint: Millis,
         maxt: Millis,
         value: impl Fn(K::Histogram) -> Value,
     ) -> Result<(), DecodeError> {
-        let mut histograms = Vec::new();
-        decode_histograms::<K>(bytes, mint, maxt, &mut self.times, &mut histograms)?;
-        self.samples.extend(self.times.iter().copied().zip(histograms.into_iter().map(value)));
-        Ok(())
+        let len = self.samples.len();
+        loop {
+            match iter.advance() {
+                Ok(Some(t)) if t > maxt => return Ok(()),
+                Ok(Some(t)) if t < mint => {}
+                Ok(Some(t)) => self.samples.extend(iter.histogram().map(|h| (t, value(h)))),
+                Ok(None) => return Ok(()),
+                Err(e) => {
+                    self.samples.truncate(len);
+                    return Err(e);
+                }
+            }
+        }
     }
 
     /// Appends the samples to `out` as chunks that do not overlap, floats as XOR.
