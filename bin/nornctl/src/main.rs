@@ -3,14 +3,17 @@
 //! | command | does |
 //! |---|---|
 //! | [`promqltest`] | runs PromQL test scripts |
+//! | [`promql explain`](explain) | prints the plan of a query |
 
+mod explain;
 mod promqltest;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: nornctl promqltest FILE…";
+const USAGE: &str = "usage: nornctl promqltest FILE…
+       nornctl promql explain QUERY [-start TIME] [-end TIME] [-step DURATION]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<bool> {
     match arguments {
         [command, files @ ..] if command == "promqltest" && !files.is_empty() => promqltest::run(files),
+        [command, action, query @ ..] if command == "promql" && action == "explain" && !query.is_empty() => {
+            explain::run(query)
+        }
         _ => bail!("{USAGE}"),
     }
 }

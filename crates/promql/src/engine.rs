@@ -21,6 +21,7 @@ use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::grid::Grid;
 use crate::ledger::Ledger;
+use crate::operator::measure::Profile;
 use crate::plan::Plan;
 use crate::plan::build::{Settings, build};
 use crate::query::{Features, Query};
@@ -83,6 +84,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Most series in the result; 0 = all.
     pub limit: usize,
+    /// Whether each operator is measured.
+    pub explain: bool,
 }
 
 impl Request {
@@ -154,6 +157,7 @@ impl Engine {
             plan,
             text: request.text.clone(),
             limit: request.limit,
+            explain: request.explain,
             query: QueryParts {
                 features: Features {
                     delayed_name_removal: self.options.delayed_name_removal,
@@ -175,7 +179,8 @@ impl Engine {
         receiver.await.unwrap_or(Err(QueryError::Canceled))
     }
 
-    fn plan(&self, expr: &Expr, request: &Request) -> Result<Plan, QueryError> {
+    /// What [`Engine::run`] would do for `expr`, which was read from `request.text`.
+    pub fn plan(&self, expr: &Expr, request: &Request) -> Result<Plan, QueryError> {
         let is_range = request.step > 0;
         if is_range && !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
             return Err(QueryError::BadData(format!(
@@ -228,6 +233,7 @@ struct Job {
     plan: Plan,
     text: String,
     limit: usize,
+    explain: bool,
     query: QueryParts,
 }
 
@@ -235,7 +241,7 @@ impl Job {
     fn run(self) -> Result<Output, QueryError> {
         let parts = self.query;
         let series = parts.selections.iter().map(|s| s.labels.len() as u64).sum();
-        let q = Query::new(
+        let mut q = Query::new(
             parts.features,
             parts.selections,
             parts.ledger,
@@ -243,6 +249,7 @@ impl Job {
             parts.deadline,
             parts.max_samples,
         );
+        q.profile = self.explain.then(|| Profile::new(&self.plan));
         q.check()?;
         let labels = q.selections.iter().flat_map(|s| &s.labels);
         let _labels = q.ledger.charge(labels.map(|l| size_of_val(l) + l.size_bytes()).sum())?;
@@ -258,7 +265,8 @@ impl Job {
             chunk_bytes: q.counters.chunk_bytes.load(Ordering::Relaxed),
             peak_memory_bytes: q.ledger.peak(),
         };
-        Ok(Output { value, warnings, infos, stats })
+        let operators = q.profile.as_ref().map(Profile::operators).unwrap_or_default();
+        Ok(Output { value, warnings, infos, stats, operators })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::decode::Scratch;
 use crate::error::{QueryError, too_many_samples};
 use crate::ledger::{Charge, Ledger};
+use crate::operator::measure::Profile;
 
 /// Cells that are granted however low the limit of samples is.
 const MIN_CELLS: u64 = 1 << 20;
@@ -45,6 +46,8 @@ pub struct Query {
     pub threads: usize,
     /// What it did.
     pub counters: Counters,
+    /// What each operator did, where that was asked for.
+    pub profile: Option<Profile>,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -81,6 +84,7 @@ impl Query {
             max_samples,
             threads: rayon::current_num_threads(),
             counters: Counters::default(),
+            profile: None,
             scratch: Mutex::default(),
         }
     }
@@ -99,11 +103,17 @@ impl Query {
     /// Counts samples presented to an operator or function.
     pub fn count_samples(&self, samples: u64) {
         self.counters.samples.fetch_add(samples, Ordering::Relaxed);
+        if let Some(profile) = &self.profile {
+            profile.read(samples, 0);
+        }
     }
 
     /// Counts bytes of chunks.
     pub fn count_chunk_bytes(&self, bytes: usize) {
         self.counters.chunk_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(profile) = &self.profile {
+            profile.read(0, bytes as u64);
+        }
     }
 
     /// Counts samples that are held from now on.

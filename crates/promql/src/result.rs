@@ -8,6 +8,7 @@ use crate::block::{Cell, Row};
 use crate::decode::Samples;
 use crate::error::{QueryError, same_labelset};
 use crate::grid::Grid;
+use crate::operator::measure::Profile;
 use crate::operator::scalar::evaluate as evaluate_scalar;
 use crate::operator::window::Ranges;
 use crate::operator::{Table, merge, open};
@@ -20,6 +21,7 @@ use crate::window::extended;
 /// Evaluates a plan.
 pub fn evaluate(plan: &Plan, q: &Query) -> Result<Value, QueryError> {
     let grid = plan.grid;
+    let _turn = q.profile.as_ref().map(Profile::root);
     match &plan.root {
         Root::String(text) => Ok(Value::String { timestamp: grid.start, value: text.clone() }),
         Root::Scalar(scalar) => {
@@ -115,6 +117,7 @@ fn samples(plan: &RangePlan, grid: Grid, q: &Query) -> Result<Value, QueryError>
         }
         let count = points.floats.len() + points.histograms.len();
         if count > 0 {
+            q.profile.iter().for_each(|profile| profile.root_gave(count));
             q.hold(count as u64)?;
             charge.grow(size_of::<SeriesPoints>() + 16 * count)?;
             matrix.push(points);

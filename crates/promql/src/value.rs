@@ -6,6 +6,8 @@ use norn_model::Millis;
 use norn_model::histogram::FloatHistogram;
 use norn_model::labels::Labels;
 
+use crate::plan::explain::Operator;
+
 /// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -71,6 +73,8 @@ pub struct Output {
     pub infos: Vec<String>,
     /// What it cost.
     pub stats: Stats,
+    /// What each operator cost; empty unless that was asked for.
+    pub operators: Vec<Operator>,
 }
 
 /// What a query cost.

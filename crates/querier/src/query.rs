@@ -135,7 +135,8 @@ fn with_options(
             Some(duration(text).map_err(wrapped)? / NANOS_PER_MILLI).filter(|ms| *ms > 0)
         }
     };
-    Ok(Query { lookback, timeout, limit: limit.unwrap_or(0), ..query })
+    let explain = form.get("explain") == "true";
+    Ok(Query { lookback, timeout, limit: limit.unwrap_or(0), explain, ..query })
 }
 
 async fn run(
@@ -174,7 +175,7 @@ async fn run(
         ));
     }
     let stats = (!stats.is_empty()).then_some((output.stats, took));
-    Ok(success(QueryData::new(output.value, stats), &notes))
+    Ok(success(QueryData::new(output.value, stats).explained(output.operators), &notes))
 }
 
 impl From<QueryError> for ApiError {

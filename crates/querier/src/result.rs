@@ -5,17 +5,19 @@ use std::vec;
 
 use norn_model::Millis;
 use norn_model::histogram::FloatHistogram;
+use norn_promql::plan::explain::{Operator, Usage};
 use norn_promql::value::{PointValue, SeriesPoints, Stats, Value, VectorElement};
 
 use crate::json;
 use crate::response::Pieces;
 
-/// `{"resultType":…,"result":…,"stats":…}`, written sample by sample.
+/// `{"resultType":…,"result":…,"stats":…,"explain":…}`, written sample by sample.
 pub(crate) struct QueryData {
     rows: Rows,
     is_open: bool,
     /// What comes after the rows.
     stats: Option<(Stats, Duration)>,
+    operators: Vec<Operator>,
 }
 
 enum Rows {
@@ -40,7 +42,12 @@ impl QueryData {
             Value::Vector(elements) => Rows::Vector(elements.into_iter()),
             Value::Matrix(series) => Rows::Matrix { series: series.into_iter(), current: None },
         };
-        Self { rows, is_open: false, stats }
+        Self { rows, is_open: false, stats, operators: Vec::new() }
+    }
+
+    /// Shows what each operator cost, if there are any.
+    pub(crate) fn explained(self, operators: Vec<Operator>) -> Self {
+        Self { operators, ..self }
     }
 
     fn open(&self, out: &mut Vec<u8>) {
@@ -56,6 +63,9 @@ impl QueryData {
     fn close(&self, out: &mut Vec<u8>) {
         if let Some((stats, took)) = &self.stats {
             write_stats(out, stats, *took);
+        }
+        if !self.operators.is_empty() {
+            write_operators(out, &self.operators);
         }
         out.push(b'}');
     }
@@ -194,6 +204,28 @@ fn write_stats(out: &mut Vec<u8>, stats: &Stats, took: Duration) {
     );
     out.extend_from_slice(timings.as_bytes());
     out.extend_from_slice(samples.as_bytes());
+}
+
+/// What each operator cost, those above before those below. Prometheus has nothing like it.
+fn write_operators(out: &mut Vec<u8>, operators: &[Operator]) {
+    out.extend_from_slice(br#","explain":{"operators":["#);
+    for (i, Operator { depth, name, detail, position, usage }) in operators.iter().enumerate() {
+        out.extend_from_slice(if i > 0 { b"," } else { b"" });
+        out.extend_from_slice(format!(r#"{{"depth":{depth},"operator":"{name}","detail":"#).as_bytes());
+        json::text(out, detail);
+        if let Some(position) = position {
+            out.extend_from_slice(format!(r#","position":{position}"#).as_bytes());
+        }
+        if let Some(Usage { series, samples, samples_read, chunk_bytes, cpu }) = usage {
+            let cpu = cpu.as_secs_f64();
+            let usage = format!(
+                r#","series":{series},"samples":{samples},"samplesRead":{samples_read},"chunkBytes":{chunk_bytes},"cpuSeconds":{cpu}"#
+            );
+            out.extend_from_slice(usage.as_bytes());
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
 }
 
 #[cfg(test)]

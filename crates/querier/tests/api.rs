@@ -167,6 +167,32 @@ async fn stats_are_shown_on_request() {
 }
 
 #[tokio::test]
+async fn operators_are_explained_on_request() {
+    let router = source::router();
+    let query = "query=sum(rate(http_requests_total[1m]))";
+    let range = format!("/api/v1/query_range?{query}&start=1700000060&end=1700000120&step=30");
+    for (url, steps) in [(format!("/api/v1/query?{query}&time=1700000060"), 1), (range, 3)] {
+        let body = data(&router, &format!("{url}&explain=true&stats=true")).await;
+        let operators = body["data"]["explain"]["operators"].as_array().unwrap();
+        let part = |name: &str| operators.iter().map(|o| o[name].clone()).collect::<Vec<_>>();
+        assert_eq!(part("operator"), ["aggregate", "window", "select"]);
+        assert_eq!(part("depth"), [0, 1, 2]);
+        assert_eq!(part("position"), [0, 4, 9]);
+        assert_eq!(part("series"), [json!(1), json!(4), Value::Null]);
+        assert_eq!(part("samples"), [json!(steps), json!(4 * steps), Value::Null]);
+        let read = &body["data"]["stats"]["samples"]["totalQueryableSamples"];
+        assert_eq!(part("samplesRead"), [json!(0), read.clone(), Value::Null]);
+        assert!(part("chunkBytes")[1].as_u64().unwrap() > 0, "{operators:?}");
+        assert!(part("cpuSeconds")[..2].iter().all(|cpu| cpu.as_f64().unwrap() > 0.0), "{operators:?}");
+        let detail = part("detail")[2].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(r#"{__name__="http_requests_total"}[1m] from "#), "{detail}");
+        for unasked in ["", "&explain=", "&explain=false"] {
+            assert_eq!(data(&router, &format!("{url}{unasked}")).await["data"]["explain"], Value::Null);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_query_without_time_asks_the_clock() {
     let before = norn_contract::clock::Clock::now(&norn_contract::clock::SystemClock);
     let body = data(&source::router(), "/api/v1/query?query=time()").await;

@@ -25,6 +25,7 @@
 //! | [`sort`] | `sort` and relatives |
 //! | [`info`] | `info` |
 //! | [`calendar`] | days and months |
+//! | [`measure`] | what each operator costs |
 
 use std::ops::Range;
 
@@ -34,6 +35,7 @@ use crate::block::{Block, Row};
 use crate::error::QueryError;
 use crate::grid::Grid;
 use crate::ledger::Charge;
+use crate::operator::measure::Profile;
 use crate::plan::VectorPlan;
 use crate::query::Query;
 use crate::series::Series;
@@ -47,6 +49,7 @@ pub mod element;
 pub mod info;
 pub mod join;
 pub mod map;
+pub mod measure;
 pub mod merge;
 pub mod relabel;
 pub mod scalar;
@@ -130,6 +133,7 @@ impl<'q> Table<'q> {
             if starts.len() == 1 {
                 self.fill(q, range(first), &mut blocks[0])?;
             } else {
+                let _pause = q.profile.as_ref().map(Profile::pause);
                 blocks.par_iter_mut().zip(&starts).try_for_each(|(block, start)| {
                     q.check()?;
                     self.fill(q, range(*start), block)
@@ -181,11 +185,18 @@ impl Rows for Stored {
 
 /// Opens `plan` over `grid`.
 pub fn open<'q>(plan: &'q VectorPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
-    stack::ensure(|| match plan {
+    stack::ensure(|| match &q.profile {
+        None => open_operator(plan, grid, q),
+        Some(profile) => profile.open(plan, || open_operator(plan, grid, q)),
+    })
+}
+
+fn open_operator<'q>(plan: &'q VectorPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
+    match plan {
         VectorPlan::Select(plan) => select::open(plan, grid, q),
         VectorPlan::Window(plan) => window::open(plan, grid, q),
         VectorPlan::AbsentWindow(range, labels) => absent::open_window(range, labels, grid, q),
-        VectorPlan::Map(func, args, input) => map::open(*func, args, input, grid, q),
+        VectorPlan::Map(plan) => map::open(plan.func, &plan.args, &plan.input, grid, q),
         VectorPlan::Negate(input) => map::open(map::MapFn::Negate, &[], input, grid, q),
         VectorPlan::Relabel(relabel, input) => relabel::open(relabel, input, grid, q),
         VectorPlan::Aggregate(plan) => aggregate::open(plan, grid, q),
@@ -198,7 +209,7 @@ pub fn open<'q>(plan: &'q VectorPlan, grid: Grid, q: &'q Query) -> Result<Table<
         VectorPlan::FromScalar(scalar) => scalar::open_vector(scalar, grid, q),
         VectorPlan::Info(plan) => info::open(plan, grid, q),
         VectorPlan::Invariant(input) => open_invariant(input, grid, q),
-    })
+    }
 }
 
 /// Evaluates `input` at the first step and repeats the result.

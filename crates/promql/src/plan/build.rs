@@ -14,8 +14,8 @@ use crate::grid::{Grid, TimeMap};
 use crate::plan::duration::{self, Times};
 use crate::plan::order::Order;
 use crate::plan::{
-    AggregatePlan, Extension, JoinPlan, Plan, RangePlan, RangeSource, Root, ScalarOpPlan, ScalarPlan,
-    SelectPlan, Selector, VectorPlan, Yield,
+    AggregatePlan, Extension, JoinPlan, Plan, Position, RangePlan, RangeSource, Root, ScalarOpPlan,
+    ScalarPlan, SelectPlan, Selector, VectorPlan, Yield,
 };
 use crate::stack;
 
@@ -344,20 +344,21 @@ impl Builder {
     }
 
     fn add_selector(&mut self, v: &VectorSelector, map: &TimeMap, before: Millis, after: Millis) -> usize {
-        self.push_selector(Arc::from(v.matchers.clone()), map, before, after)
+        self.push_selector(Arc::from(v.matchers.clone()), v.span.start, map, before, after)
     }
 
     /// Lists what is read in `(t - before, t + after]` around each time looked at.
     pub(super) fn push_selector(
         &mut self,
         matchers: Arc<[norn_model::matcher::Matcher]>,
+        position: Position,
         map: &TimeMap,
         before: Millis,
         after: Millis,
     ) -> usize {
         let (first, last) = map.span(&self.grid);
         let mint = first.saturating_sub(before).saturating_add(1);
-        self.selectors.push(Selector { matchers, mint, maxt: last.saturating_add(after) });
+        self.selectors.push(Selector { matchers, mint, maxt: last.saturating_add(after), position });
         self.selectors.len() - 1
     }
 }

@@ -13,8 +13,8 @@ use crate::operator::relabel::Relabel;
 use crate::plan::absent;
 use crate::plan::build::{Builder, Built, Reads, label_name, seconds, text};
 use crate::plan::{
-    BucketsFn, BucketsPlan, Extension, InfoPlan, RangeSource, ScalarPlan, SortPlan, VectorPlan, WindowPlan,
-    Yield,
+    BucketsFn, BucketsPlan, Called, Extension, InfoPlan, MapPlan, RangeSource, ScalarPlan, SortPlan,
+    VectorPlan, WindowPlan, Yield,
 };
 use crate::window::WindowFn;
 
@@ -118,7 +118,9 @@ impl Builder {
         // Only parameters of `quantile_over_time` are annotated, and they point at the first argument.
         let position = arg(call, 0)?.unwrap_parens().span().start;
         let (args, input) = self.with_scalars(call, &scalars, input)?;
-        Ok(input.map(|input| VectorPlan::Window(WindowPlan { func, args, input, position })))
+        Ok(input.map(|input| {
+            VectorPlan::Window(WindowPlan { func, called: called(call), args, input, position })
+        }))
     }
 
     fn map(&mut self, call: &Call, func: MapFn) -> Result<Built<VectorPlan>, QueryError> {
@@ -135,16 +137,16 @@ impl Builder {
         let (args, input) = self.with_scalars(call, &scalars, input)?;
         let invariant = input.invariant;
         let plan = Built::new(input.plan, inner_invariant && !invariant).settle();
-        Ok(Built::new(VectorPlan::Map(func, args, Box::new(plan)), invariant))
+        Ok(Built::new(map_plan(call, func, args, plan), invariant))
     }
 
     fn timestamp(&mut self, call: &Call) -> Result<Built<VectorPlan>, QueryError> {
         if let Expr::Vector(v) = arg(call, 0)?.unwrap_parens() {
             let input = self.select(v, Yield::Timestamp)?;
-            return Ok(input.map(|v| VectorPlan::Map(MapFn::Identity, Vec::new(), Box::new(v))));
+            return Ok(input.map(|v| map_plan(call, MapFn::Identity, Vec::new(), v)));
         }
         let input = self.vector(arg(call, 0)?)?.settle();
-        Ok(Built::new(VectorPlan::Map(MapFn::StepTime, Vec::new(), Box::new(input)), false))
+        Ok(Built::new(map_plan(call, MapFn::StepTime, Vec::new(), input), false))
     }
 
     fn relabel(&mut self, call: &Call) -> Result<Built<VectorPlan>, QueryError> {
@@ -189,7 +191,8 @@ impl Builder {
         let (args, input) = self.with_scalars(call, &scalars, input)?;
         let invariant = input.invariant;
         let plan = Built::new(input.plan, inner_invariant && !invariant).settle();
-        let plan = BucketsPlan { func, args, arg_positions, input: Box::new(plan), position };
+        let plan =
+            BucketsPlan { func, called: called(call), args, arg_positions, input: Box::new(plan), position };
         Ok(Built::new(VectorPlan::Buckets(plan), invariant))
     }
 
@@ -210,7 +213,8 @@ impl Builder {
         let names = info_names(names)?;
         let selected: Vec<Matcher> = names.iter().chain(&labels).cloned().collect();
         let lookback = self.settings.lookback;
-        let selector = self.push_selector(Arc::from(selected), &map, lookback, 0);
+        let position = call.span.start;
+        let selector = self.push_selector(Arc::from(selected), position, &map, lookback, 0);
         Ok(Built::new(
             VectorPlan::Info(InfoPlan {
                 input: Box::new(input),
@@ -223,6 +227,14 @@ impl Builder {
             false,
         ))
     }
+}
+
+fn called(call: &Call) -> Called {
+    Called { name: call.func.name, position: call.span.start }
+}
+
+fn map_plan(call: &Call, func: MapFn, args: Vec<ScalarPlan>, input: VectorPlan) -> VectorPlan {
+    VectorPlan::Map(MapPlan { func, called: called(call), args, input: Box::new(input) })
 }
 
 /// Conditions on names of info metrics: `target_info` unless the query says otherwise.

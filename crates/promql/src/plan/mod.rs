@@ -21,6 +21,7 @@ mod absent;
 pub mod build;
 mod call;
 mod duration;
+pub mod explain;
 pub mod order;
 
 /// Byte offset into the query text that an annotation points at.
@@ -63,6 +64,17 @@ pub struct Selector {
     pub mint: Millis,
     /// Last millisecond wanted.
     pub maxt: Millis,
+    /// Where it is written.
+    pub position: Position,
+}
+
+/// The call a node was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Called {
+    /// The function's name.
+    pub name: &'static str,
+    /// Where it is written.
+    pub position: Position,
 }
 
 /// One float per step.
@@ -96,7 +108,7 @@ pub enum VectorPlan {
     /// `absent_over_time(m)`.
     AbsentWindow(RangePlan, Labels),
     /// A function of each sample alone.
-    Map(MapFn, Vec<ScalarPlan>, Box<VectorPlan>),
+    Map(MapPlan),
     /// `-v`.
     Negate(Box<VectorPlan>),
     /// `label_replace`, `label_join`.
@@ -189,12 +201,27 @@ pub enum Extension {
 pub struct WindowPlan {
     /// The function.
     pub func: WindowFn,
+    /// What it is called in the query.
+    pub called: Called,
     /// Its scalar arguments.
     pub args: Vec<ScalarPlan>,
     /// What it reads.
     pub input: RangePlan,
     /// Where annotations about arguments point.
     pub position: Position,
+}
+
+/// A function of each sample alone.
+#[derive(Debug)]
+pub struct MapPlan {
+    /// The function.
+    pub func: MapFn,
+    /// What it is called in the query.
+    pub called: Called,
+    /// Its scalar arguments.
+    pub args: Vec<ScalarPlan>,
+    /// Where its samples come from.
+    pub input: Box<VectorPlan>,
 }
 
 /// An aggregation.
@@ -259,6 +286,8 @@ pub struct ScalarOpPlan {
 pub struct BucketsPlan {
     /// The function.
     pub func: BucketsFn,
+    /// What it is called in the query.
+    pub called: Called,
     /// Its scalar arguments.
     pub args: Vec<ScalarPlan>,
     /// Where annotations about each scalar argument point.

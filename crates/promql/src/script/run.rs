@@ -165,7 +165,7 @@ mod tests {
                 }]),
             };
             let (warnings, infos) = (vec!["PromQL warning: w".to_owned()], Vec::new());
-            Ok(Output { value, warnings, infos, stats: Stats::default() })
+            Ok(Output { value, warnings, infos, stats: Stats::default(), operators: Vec::new() })
         }
     }
 

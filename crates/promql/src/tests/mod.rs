@@ -5,6 +5,7 @@
 //! | [`pitfalls`] | where a plausible engine differs from the reference |
 //! | [`limits`] | cancellation, deadlines, memory, samples, depth |
 //! | [`steps`] | ranges against instants |
+//! | [`explain`] | plans as text, costs of operators |
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,6 +20,7 @@ use crate::testing::MemorySource;
 use crate::value::{Output, PointValue, Value};
 use crate::{Cancel, Engine, Options, QueryError, Request};
 
+mod explain;
 mod limits;
 mod pitfalls;
 mod steps;
