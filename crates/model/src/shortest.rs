@@ -21,10 +21,13 @@ pub fn tie_to_even(v: f64, text: &mut [u8]) {
         Some(point) => point as i32 - mantissa.len() as i32 + 1,
         None => (mantissa.len() - 1 - last) as i32,
     };
-    // Below a power of two floats are twice as near: the lower decimal is not its own any more.
-    let is_power = v.to_bits() & ((1 << 52) - 1) == 0;
-    if mantissa[last] % 2 == 1 && !is_power && is_middle(v, unit + exponent) {
+    if mantissa[last] % 2 == 1 && is_middle(v, unit + exponent) {
         mantissa[last] -= 1;
+        // Below a power of two floats are twice as near: the lower decimal may be another's.
+        let is_power = v.to_bits() & ((1 << 52) - 1) == 0;
+        if is_power && std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()) != Some(v) {
+            text[last] += 1;
+        }
     }
 }
 
@@ -68,6 +71,7 @@ mod tests {
         assert_eq!(scientific(100_840_631_383.328_125), "1.0084063138332812e11");
         assert_eq!(scientific(5e-324), "5e-324");
         assert_eq!(scientific(2f64.powi(-24)), "5.960464477539063e-8");
+        assert_eq!(scientific(2f64.powi(-25)), "2.9802322387695312e-8");
     }
 
     #[test]

@@ -207,9 +207,11 @@ impl Grammar {
         {
             inner.text.push_str(self.random.pick(modes));
         }
-        // The reference finds nothing in a pinned subquery here, although it does for other functions.
-        if call.name == "predict_linear" && inner.form == Form::Subquery && inner.text.contains(" @ ") {
-            inner = Expr { text: format!("{}[5m]", inner.kind.name()), form: Form::Range, ..inner };
+        // A function that changes with the step finds nothing in a pinned subquery in 3.14; in later
+        // versions it does.
+        let stepped = call.args.contains(['s', 'q', 'f']);
+        if stepped && inner.form == Form::Subquery && inner.text.contains(" @ ") {
+            inner = Expr { text: format!("{}[5m]", self.series(inner.kind)), form: Form::Range, ..inner };
         }
         self.used(call.name, inner.argument());
         let mut labels = inner.labels.clone();
@@ -273,7 +275,8 @@ impl Grammar {
             "info" => {
                 labels.extend(["env", "version"]);
                 // 3.14 reads info series at the step's time, later versions at that of the argument.
-                let inner = if inner.contains(" @ ") { "c_total" } else { inner };
+                let inner =
+                    if inner.contains(" @ ") || inner.contains(" offset ") { "c_total" } else { inner };
                 let selector = self.random.pick(&[
                     "",
                     ", {env=\"prod\"}",

@@ -100,7 +100,7 @@ impl Process {
         } else {
             now.zero_threshold = random.pick(&[0.0, 0.001, 0.001, 0.5, 2.938_735_877_055_719e-39]);
         }
-        let mut process = Self { model, now, whole: !model.gauge && random.chance(50) };
+        let mut process = Self { model, now, whole: model.negative || (!model.gauge && random.chance(50)) };
         process.fill();
         process
     }

@@ -69,7 +69,6 @@ const TOKENS: &[&str] = &[
     "g{a=\"x\"}",
     "[5m]",
     "[5m:]",
-    "anchored",
     "smoothed",
     "fill",
     "5m5m",

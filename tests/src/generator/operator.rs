@@ -40,6 +40,8 @@ const UNORDERED: &[&str] = &[
     "info",
     "label_",
     "sort",
+    " or ",
+    "sort",
     "m:",
     "s:",
     "0:",
@@ -114,6 +116,12 @@ impl Grammar {
 
     /// A binary operator on an expression.
     pub fn binary_with(&mut self, op: &'static str, left: Expr, depth: usize) -> Expr {
+        let op = match op {
+            // Whether layouts are equal depends on where chunks begin, except where they never change.
+            "==" | "!=" if left.kind.is_histogram() && left.kind != Kind::FloatHistogram => "-",
+            "== bool" | "!= bool" if left.kind.is_histogram() && left.kind != Kind::FloatHistogram => "/",
+            _ => op,
+        };
         self.used(op, left.argument());
         let left = if left.form == Form::Selector {
             left

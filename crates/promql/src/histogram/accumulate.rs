@@ -16,6 +16,8 @@ pub struct Accumulator {
     sum: FloatHistogram,
     /// Laid out as `sum`.
     compensation: FloatHistogram,
+    /// Whether nothing was added: then there is no compensation, and a −0 stays one.
+    single: bool,
 }
 
 impl Accumulator {
@@ -29,12 +31,13 @@ impl Accumulator {
             negative_buckets: vec![0.0; first.negative_buckets.len()],
             ..first.clone()
         };
-        Self { sum: first, compensation }
+        Self { sum: first, compensation, single: true }
     }
 
     /// Adds `other`. Nothing is changed by an error.
     pub fn add(&mut self, other: &FloatHistogram) -> Result<Notes, Incompatible> {
         let mut notes = prepare(&mut self.sum, other)?;
+        self.single = false;
         if self.sum.has_custom_buckets() {
             self.add_totals(other, Sum::new(other.zero_count));
             if self.sum.custom_values != other.custom_values {
@@ -137,9 +140,11 @@ impl Accumulator {
     /// The sum with its compensation, compacted.
     pub fn finish(mut self) -> FloatHistogram {
         self.compensation.reset_hint = self.sum.reset_hint;
-        // Both are laid out alike and of one kind.
-        let combined = add(&mut self.sum, &self.compensation);
-        debug_assert!(combined.is_ok());
+        if !self.single {
+            // Both are laid out alike and of one kind.
+            let combined = add(&mut self.sum, &self.compensation);
+            debug_assert!(combined.is_ok());
+        }
         compact(&mut self.sum);
         self.sum
     }

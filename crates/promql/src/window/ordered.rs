@@ -73,7 +73,7 @@ impl Sorted<'_> {
         self.covers = new.clone();
         // Where little stays, sorting anew is cheaper than moving one by one.
         let stays = old.end.saturating_sub(new.start);
-        if stays < new.len() / 2 || new.len() > 4096 {
+        if stays == 0 || stays < new.len() / 2 || new.len() > 4096 {
             self.values.clear();
             self.values.extend_from_slice(window.values());
             self.values.sort_unstable_by(nan_first);
