@@ -67,7 +67,7 @@ impl Profile {
         self.turn(Some(0))
     }
 
-    /// Charges nobody, while other threads are waited for.
+    /// Charges nobody, while threads are waited for; [`Turn::go_on`] says for whom they work.
     pub fn pause(&self) -> Turn<'_> {
         self.turn(None)
     }
@@ -125,6 +125,13 @@ impl Profile {
         };
         let both = self.operators.list.iter().zip(&self.costs);
         both.map(|(o, cost)| Operator { usage: cost.is_measured.then(|| usage(cost)), ..o.clone() }).collect()
+    }
+}
+
+impl Turn<'_> {
+    /// Charges what ran before, on any thread.
+    pub fn go_on(&self) -> Turn<'_> {
+        self.profile.turn(self.before.map(|running| running.number))
     }
 }
 

@@ -35,7 +35,7 @@ use crate::block::{Block, Row};
 use crate::error::QueryError;
 use crate::grid::Grid;
 use crate::ledger::Charge;
-use crate::operator::measure::Profile;
+use crate::operator::measure::{Profile, Turn};
 use crate::plan::VectorPlan;
 use crate::query::Query;
 use crate::series::Series;
@@ -133,8 +133,9 @@ impl<'q> Table<'q> {
             if starts.len() == 1 {
                 self.fill(q, range(first), &mut blocks[0])?;
             } else {
-                let _pause = q.profile.as_ref().map(Profile::pause);
+                let pause = q.profile.as_ref().map(Profile::pause);
                 blocks.par_iter_mut().zip(&starts).try_for_each(|(block, start)| {
+                    let _turn = pause.as_ref().map(Turn::go_on);
                     q.check()?;
                     self.fill(q, range(*start), block)
                 })?;

@@ -108,6 +108,21 @@ fn operators_count_what_they_give_and_read() {
 }
 
 #[test]
+fn what_other_threads_read_is_charged() {
+    let names: Vec<String> =
+        (0..600).map(|n| format!("target_info{{instance=\"{n}\",job=\"j\",v=\"{n}\"}}")).collect();
+    let values = [1.0; 60];
+    let mut series: Vec<(&str, &[f64])> = names.iter().map(|n| (n.as_str(), &values[..])).collect();
+    series.push(("x{instance=\"7\",job=\"j\"}", &values));
+    let request = Request { explain: true, ..Request::range("info(x)", 0, 590_000, 10_000) };
+    let operators = run(options(), &source(&series), &request).unwrap().operators;
+    let usage: Vec<Usage> = operators.iter().flat_map(|o| o.usage).collect();
+    let counts = |u: &Usage| (u.series, u.samples, u.samples_read);
+    // Values and times of info series are looked at one after the other.
+    assert_eq!(usage.iter().map(counts).collect::<Vec<_>>(), [(1, 60, 2 * 600 * 60), (1, 60, 60)]);
+}
+
+#[test]
 fn cpu_is_charged_once() {
     let began = std::time::Instant::now();
     let operators = measured("max_over_time(sum(x)[5m:1s]) + on () group_left () sum(x)");
