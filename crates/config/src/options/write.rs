@@ -24,7 +24,7 @@ crate::table::options! {
         /// Bytes that may wait to become durable.
         [Advanced] max_queued_bytes: usize = 64 << 20, "embedded_log.max_queued_bytes", "embedded-log.max-queued-bytes";
         /// Bytes of recent records that are kept in memory for the ingester.
-        [Advanced] memory_bytes: usize = 64 << 20, "embedded_log.memory_bytes", "embedded-log.memory-bytes";
+        [Advanced] memory_bytes: usize = 16 << 20, "embedded_log.memory_bytes", "embedded-log.memory-bytes";
         /// Files filled with zeros ahead of need: a shorter sync for twice the bytes written. Segments that were trimmed are used again in any case.
         [Advanced] spare_segments: usize = 0, "embedded_log.spare_segments", "embedded-log.spare-segments";
     }
