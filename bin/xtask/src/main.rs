@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tidy` | layers, formatting, clippy, licences, unused and duplicate dependencies, call sites |
 //! | `test [--full]` | every test; `--full` adds the long runs |
+//! | `generated` | generated queries alone; `NORN_SEED`, `NORN_GENERATED_QUERIES`, `NORN_QUERY` |
 //! | `components [NAME…]` | installs real parts that tests run against |
 //! | `bench ingest\|query …` | drives a server with fixed bytes and reports what it cost |
 //!
@@ -22,6 +23,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
   tidy                       check layers, format, lints, licences, dependencies
   test [--full]              run every test (--full: the long runs too)
+  generated                  generated queries alone (NORN_SEED, NORN_GENERATED_QUERIES, NORN_QUERY)
   components [NAME...]       install real parts for tests (all, if none is named)
   bench ingest|query [...]   benchmark a server; see benches/README.md";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("test") => test::run(rest),
+        Some("generated") => test::generated(),
         Some("components") => components::run(rest),
         Some("bench") => bench::run(rest),
         _ => {

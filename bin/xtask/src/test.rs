@@ -3,7 +3,8 @@
 //! A part whose component can not be had is NOT RUN: it is named with the way to get it, and
 //! fails the command where `CI=true`.
 
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 
@@ -35,6 +36,13 @@ const PARTS: &[Part] = &[
         needs: &["prometheus", "node_exporter"],
         full: false,
         run: integration,
+    },
+    Part {
+        name: "generated queries, all",
+        budget: minutes(5),
+        needs: &["prometheus"],
+        full: true,
+        run: generated_all,
     },
     Part { name: "fuzz, long", budget: minutes(40), needs: &[], full: true, run: fuzz_long },
 ];
@@ -112,6 +120,34 @@ fn fuzz() -> Result<()> {
 fn fuzz_long() -> Result<()> {
     let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "-seconds", "1800"];
     run::check(run::cargo(&args))
+}
+
+/// Generated queries alone: size, seed and single queries are chosen by the environment.
+pub fn generated() -> Result<()> {
+    components::ensure("prometheus")?;
+    run::check(generated_queries())
+}
+
+/// 20,000 valid queries and a quarter as many invalid ones, of a seed that changes every day.
+fn generated_all() -> Result<()> {
+    let day = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400;
+    let mut test = generated_queries();
+    test.env("NORN_GENERATED_QUERIES", "20000");
+    if std::env::var_os("NORN_SEED").is_none() {
+        test.env("NORN_SEED", day.to_string());
+    }
+    run::check(test)
+}
+
+fn generated_queries() -> Command {
+    let args =
+        ["test", "--quiet", "--locked", "--package", "norn-tests", "--test", "it", "generated_queries"];
+    let mut test = run::cargo(&args);
+    test.args(["--", "--nocapture"]);
+    if let Some(path) = components::find("prometheus") {
+        test.env("NORN_PROMETHEUS", path);
+    }
+    test
 }
 
 fn release() -> Result<()> {
