@@ -142,7 +142,7 @@ impl Notes {
     }
 
     /// Warnings and infos as whole texts; `query` gives lines and columns. Of equal texts the last in
-    /// `order` is kept, of repairs the first.
+    /// `order` is kept, of what is counted and of repairs the first.
     pub fn render(&self, query: &str, order: &Order) -> (Vec<String>, Vec<String>) {
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());
         let plain = self.plain.lock();
@@ -159,9 +159,16 @@ impl Notes {
             let text = whole(kind, subject, "", &place(query, position));
             if is_warning(kind) { &mut warnings } else { &mut infos }.push(text);
         }
-        for ((kind, position, subject), count) in self.counted.lock().iter() {
-            let times = if *count > 1 { format!(" ({count} occurrences)") } else { String::new() };
-            warnings.push(whole(*kind, subject, &times, &place(query, *position)));
+        let counted = self.counted.lock();
+        let mut in_order: Vec<_> = counted.iter().collect();
+        in_order.sort_by_key(|((_, position, _), _)| order.of_position(*position));
+        let mut sums: BTreeMap<(NoteKind, &str), (Position, u64)> = BTreeMap::new();
+        for ((kind, position, subject), count) in in_order {
+            sums.entry((*kind, subject)).or_insert((*position, 0)).1 += count;
+        }
+        for ((kind, subject), (position, count)) in sums {
+            let times = if count > 1 { format!(" ({count} occurrences)") } else { String::new() };
+            warnings.push(whole(kind, subject, &times, &place(query, position)));
         }
         let repairs = self.repairs.lock();
         let mut in_order: Vec<_> = repairs.iter().collect();
@@ -312,6 +319,19 @@ mod tests {
                 "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"m\" (1:6)"
             ]
         );
+    }
+
+    #[test]
+    fn occurrences_are_added_up() {
+        let notes = Notes::default();
+        notes.count(NoteKind::OverlappingStart, 5, "a");
+        notes.count(NoteKind::OverlappingStart, 5, "b");
+        notes.count(NoteKind::OverlappingStart, 20, "a");
+        let (warnings, _) = notes.render("rate(a[5m]) + rate(a[5m])", &Order::default());
+        let text =
+            "PromQL warning: sample has start time that overlaps with previous sample timestamp for metric";
+        let want = [format!("{text} \"a\" (2 occurrences) (1:6)"), format!("{text} \"b\" (1:6)")];
+        assert_eq!(warnings, want);
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct Samples {
     pub histogram_times: Vec<Millis>,
     /// Histograms.
     pub histograms: Vec<Histogram>,
+    /// When the series of each float began, 0 = not known. Empty where nobody asked.
+    pub starts: Vec<Millis>,
+    /// When the series of each histogram began, 0 = not known. Empty where nobody asked.
+    pub histogram_starts: Vec<Millis>,
 }
 
 /// Buffers of one worker.
@@ -45,6 +49,8 @@ impl Samples {
         self.values.clear();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.starts.clear();
+        self.histogram_starts.clear();
     }
 
     /// Number of samples.
@@ -60,10 +66,14 @@ impl Samples {
     /// Takes stale markers out.
     pub fn drop_stale(&mut self) {
         if self.values.iter().any(|v| is_stale_nan(*v)) {
-            retain_by(&mut self.times, &mut self.values, |_, v| !is_stale_nan(*v));
+            retain_by(&self.values, &mut self.starts, |v| !is_stale_nan(*v));
+            retain_by(&self.values, &mut self.times, |v| !is_stale_nan(*v));
+            self.values.retain(|v| !is_stale_nan(*v));
         }
         if self.histograms.iter().any(|h| h.is_stale()) {
-            retain_by(&mut self.histogram_times, &mut self.histograms, |_, h| !h.is_stale());
+            retain_by(&self.histograms, &mut self.histogram_starts, |h| !h.is_stale());
+            retain_by(&self.histograms, &mut self.histogram_times, |h| !h.is_stale());
+            self.histograms.retain(|h| !h.is_stale());
         }
     }
 
@@ -110,11 +120,12 @@ impl Samples {
 /// Reads the samples of series `index` with `mint <= t <= maxt` into `samples`.
 ///
 /// Chunks that overlap are merged by time; of equal times the sample of the earlier chunk counts.
-/// Returns the number of bytes read.
+/// Returns the number of bytes read. Starts are read where `starts` says so.
 pub fn read(
     data: &dyn SeriesData,
     index: usize,
     (mint, maxt): (Millis, Millis),
+    starts: bool,
     chunks: &mut ChunkBuf,
     samples: &mut Samples,
 ) -> Result<usize, SourceError> {
@@ -129,7 +140,7 @@ pub fn read(
             .bytes
             .get(chunk.start..chunk.start.saturating_add(chunk.len))
             .ok_or_else(|| SourceError::Corrupt("chunk lies outside of its buffer".to_owned()))?;
-        append(chunk, bytes, (mint, maxt), samples)
+        append(chunk, bytes, (mint, maxt), starts, samples)
             .map_err(|e| SourceError::Corrupt(format!("{e} (times {} to {})", chunk.mint, chunk.maxt)))?;
     }
     Ok(chunks.bytes.len())
@@ -139,13 +150,25 @@ fn append(
     chunk: &ChunkSlice,
     bytes: &[u8],
     (mint, maxt): (Millis, Millis),
+    starts: bool,
     samples: &mut Samples,
 ) -> Result<(), DecodeError> {
     let newest = samples.newest();
     let (floats, histograms) = (samples.times.len(), samples.histogram_times.len());
     match chunk.encoding {
         ChunkEncoding::Xor => xor::decode(bytes, mint, maxt, &mut samples.times, &mut samples.values)?,
+        ChunkEncoding::Xor2 if starts => {
+            let Samples { times, values, starts, .. } = samples;
+            xor2::decode_with_starts(bytes, mint, maxt, times, values, starts)?;
+        }
         ChunkEncoding::Xor2 => xor2::decode(bytes, mint, maxt, &mut samples.times, &mut samples.values)?,
+        ChunkEncoding::HistogramStarts | ChunkEncoding::FloatHistogramStarts if starts => {
+            let Samples { histogram_times: times, histogram_starts: starts, .. } = samples;
+            let mut decoded = Vec::new();
+            let encoding = chunk.encoding;
+            histogram::decode_float_with_starts(encoding, bytes, mint, maxt, times, &mut decoded, starts)?;
+            samples.histograms.extend(decoded.into_iter().map(Arc::new));
+        }
         ChunkEncoding::Histogram
         | ChunkEncoding::FloatHistogram
         | ChunkEncoding::HistogramStarts
@@ -155,6 +178,11 @@ fn append(
             histogram::decode_float(chunk.encoding, bytes, mint, maxt, times, &mut decoded)?;
             samples.histograms.extend(decoded.into_iter().map(Arc::new));
         }
+    }
+    if starts {
+        // Chunks of other encodings know no starts.
+        samples.starts.resize(samples.times.len(), 0);
+        samples.histogram_starts.resize(samples.histogram_times.len(), 0);
     }
     let first = samples.times.get(floats).or(samples.histogram_times.get(histograms));
     if let (Some(newest), Some(first)) = (newest, first)
@@ -167,46 +195,47 @@ fn append(
 
 /// Merges samples behind `floats` and `histograms` with those before, which win where times meet.
 fn merge_tail(samples: &mut Samples, floats: usize, histograms: usize) {
-    let tail_values = samples.values.split_off(floats);
-    let tail_times = samples.times.split_off(floats);
-    let tail_histograms = samples.histograms.split_off(histograms);
-    let tail_histogram_times = samples.histogram_times.split_off(histograms);
-    let new_floats: Vec<_> =
-        tail_times.into_iter().zip(tail_values).filter(|(t, _)| !samples.has_time(*t)).collect();
-    let new_histograms: Vec<_> = tail_histogram_times
-        .into_iter()
-        .zip(tail_histograms)
-        .filter(|(t, _)| !samples.has_time(*t))
-        .collect();
-    merge_in(&mut samples.times, &mut samples.values, new_floats);
-    merge_in(&mut samples.histogram_times, &mut samples.histograms, new_histograms);
+    let tail = Samples {
+        times: samples.times.split_off(floats),
+        values: samples.values.split_off(floats),
+        histogram_times: samples.histogram_times.split_off(histograms),
+        histograms: samples.histograms.split_off(histograms),
+        starts: samples.starts.split_off(floats.min(samples.starts.len())),
+        histogram_starts: samples.histogram_starts.split_off(histograms.min(samples.histogram_starts.len())),
+    };
+    let is_new = |t: Millis| !samples.has_time(t);
+    let new_floats: Vec<bool> = tail.times.iter().map(|t| is_new(*t)).collect();
+    let new_histograms: Vec<bool> = tail.histogram_times.iter().map(|t| is_new(*t)).collect();
+    let order = order(&samples.times, &tail.times, &new_floats);
+    arrange(&mut samples.values, tail.values, &order);
+    arrange(&mut samples.starts, tail.starts, &order);
+    arrange(&mut samples.times, tail.times, &order);
+    let order = self::order(&samples.histogram_times, &tail.histogram_times, &new_histograms);
+    arrange(&mut samples.histograms, tail.histograms, &order);
+    arrange(&mut samples.histogram_starts, tail.histogram_starts, &order);
+    arrange(&mut samples.histogram_times, tail.histogram_times, &order);
 }
 
-fn merge_in<T: Clone>(times: &mut Vec<Millis>, values: &mut Vec<T>, new: Vec<(Millis, T)>) {
-    if new.is_empty() {
-        return;
-    }
-    let old: Vec<_> = times.drain(..).zip(values.drain(..)).collect();
-    let mut all = old;
-    all.extend(new);
-    all.sort_by_key(|(t, _)| *t);
-    for (t, v) in all {
-        times.push(t);
-        values.push(v);
+/// By time, the indices of `times` and behind them of those in `tail` that are `new`.
+fn order(times: &[Millis], tail: &[Millis], new: &[bool]) -> Vec<usize> {
+    let added = (0..tail.len()).filter(|i| new[*i]).map(|i| times.len() + i);
+    let mut order: Vec<usize> = (0..times.len()).chain(added).collect();
+    order.sort_by_key(|i| if *i < times.len() { times[*i] } else { tail[i - times.len()] });
+    order
+}
+
+/// Puts `column` and `tail` in `order`; a column that is absent stays so.
+fn arrange<T: Clone>(column: &mut Vec<T>, tail: Vec<T>, order: &[usize]) {
+    column.extend(tail);
+    if !column.is_empty() {
+        *column = order.iter().map(|i| column[*i].clone()).collect();
     }
 }
 
-fn retain_by<T>(times: &mut Vec<Millis>, values: &mut Vec<T>, keep: impl Fn(Millis, &T) -> bool) {
-    let mut kept = 0;
-    for i in 0..times.len() {
-        if keep(times[i], &values[i]) {
-            times.swap(kept, i);
-            values.swap(kept, i);
-            kept += 1;
-        }
-    }
-    times.truncate(kept);
-    values.truncate(kept);
+/// Keeps those of `column` whose neighbour passes; a column that is absent stays so.
+fn retain_by<T>(neighbours: &[T], column: &mut Vec<Millis>, keep: impl Fn(&T) -> bool) {
+    let mut neighbours = neighbours.iter();
+    column.retain(|_| neighbours.next().is_some_and(&keep));
 }
 
 #[cfg(test)]
@@ -218,10 +247,12 @@ mod tests {
         let mut samples = Samples {
             times: vec![10, 20, 40, 15, 20, 30],
             values: vec![1.0, 2.0, 4.0, 9.0, 9.0, 9.0],
+            starts: vec![1, 2, 4, 9, 9, 9],
             ..Samples::default()
         };
         merge_tail(&mut samples, 3, 0);
         assert_eq!(samples.times, [10, 15, 20, 30, 40]);
+        assert_eq!(samples.starts, [1, 9, 2, 9, 4]);
         assert_eq!(samples.values, [1.0, 9.0, 2.0, 9.0, 4.0]);
     }
 
@@ -231,9 +262,10 @@ mod tests {
         let mut samples = Samples {
             times: vec![1, 2, 3, 4],
             values: vec![1.0, stale, f64::NAN, 4.0],
+            starts: vec![5, 6, 7, 8],
             ..Samples::default()
         };
         samples.drop_stale();
-        assert_eq!(samples.times, [1, 3, 4]);
+        assert_eq!((samples.times, samples.starts), (vec![1, 3, 4], vec![5, 7, 8]));
     }
 }

@@ -43,6 +43,8 @@ pub struct Options {
     pub delayed_name_removal: bool,
     /// `__type__` and `__unit__` are understood.
     pub type_and_unit_labels: bool,
+    /// Start timestamps of samples are looked at by `start_timestamp` and by what reads counters.
+    pub use_start_timestamps: bool,
     /// Parts of the language that are on.
     pub syntax: norn_promql_syntax::Options,
     /// Most memory a query may hold, in bytes; 0 = no limit.
@@ -60,6 +62,7 @@ impl Default for Options {
             default_subquery_step: 60_000,
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            use_start_timestamps: false,
             syntax: norn_promql_syntax::Options::default(),
             max_memory_bytes: 0,
             max_series: 0,
@@ -201,6 +204,7 @@ impl Engine {
             subquery_step: self.options.default_subquery_step,
             is_range,
             max_steps: self.options.max_samples,
+            use_start_timestamps: self.options.use_start_timestamps,
         };
         build(expr, grid, end, settings)
     }

@@ -10,13 +10,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use norn_codec::histogram::{AppendError, Floats, OpenChunk};
 use norn_codec::xor::XorState;
+use norn_codec::xor2;
 use norn_contract::source::{
     ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, SelectRequest, Selection,
     SeriesData, SeriesExemplars, SeriesSource, SourceError,
 };
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
-use norn_model::histogram::FloatHistogram;
 use norn_model::labels::Labels;
 use norn_model::matcher::Matcher;
 use norn_model::metadata::Metadata;
@@ -43,8 +43,17 @@ pub enum AddError {
     Unfit(String),
 }
 
+/// A sample.
+#[derive(Clone, Debug)]
+struct Sample {
+    t: Millis,
+    /// When its series began; 0 = not known.
+    start: Millis,
+    value: PointValue,
+}
+
 /// Samples of a series by time.
-type Column = Vec<(Millis, PointValue)>;
+type Column = Vec<Sample>;
 
 /// Series by labels, each with its samples by time.
 #[derive(Debug, Default)]
@@ -55,14 +64,25 @@ pub struct MemorySource {
 impl MemorySource {
     /// Adds a sample. The same sample again changes nothing.
     pub fn add(&self, labels: &Labels, timestamp: Millis, value: PointValue) -> Result<(), AddError> {
+        self.add_started(labels, timestamp, 0, value)
+    }
+
+    /// As [`MemorySource::add`], of a series that began at `start`, 0 = not known.
+    pub fn add_started(
+        &self,
+        labels: &Labels,
+        timestamp: Millis,
+        start: Millis,
+        value: PointValue,
+    ) -> Result<(), AddError> {
         if let PointValue::Histogram(h) = &value {
-            open(None, timestamp, h).map_err(|e| AddError::Unfit(e.to_string()))?;
+            OpenChunk::<Floats>::begin(None, timestamp, h).map_err(|e| AddError::Unfit(e.to_string()))?;
         }
         let mut series = self.series.write();
         let samples = Arc::make_mut(series.entry(labels.clone()).or_default());
-        match samples.binary_search_by_key(&timestamp, |(t, _)| *t) {
-            Err(position) => samples.insert(position, (timestamp, value)),
-            Ok(position) if same_value(&samples[position].1, &value) => {}
+        match samples.binary_search_by_key(&timestamp, |s| s.t) {
+            Err(position) => samples.insert(position, Sample { t: timestamp, start, value }),
+            Ok(position) if same_value(&samples[position].value, &value) => {}
             Ok(_) => return Err(AddError::Duplicate { labels: labels.clone(), timestamp }),
         }
         Ok(())
@@ -147,8 +167,8 @@ impl SeriesData for Columns {
     fn read(&self, index: usize, out: &mut ChunkBuf) -> Result<(), SourceError> {
         let samples = self.0.get(index).map_or(&[][..], |s| s.as_slice());
         let is_float = |value: &PointValue| matches!(value, PointValue::Float(_));
-        for run in samples.chunk_by(|(_, a), (_, b)| is_float(a) == is_float(b)) {
-            if run.first().is_some_and(|(_, value)| is_float(value)) {
+        for run in samples.chunk_by(|a, b| is_float(&a.value) == is_float(&b.value)) {
+            if run.first().is_some_and(|s| is_float(&s.value)) {
                 run.chunks(usize::from(CHUNK_SAMPLES)).for_each(|chunk| push_floats(chunk, out));
             } else {
                 push_histograms(run, out).map_err(|e| SourceError::Corrupt(e.to_string()))?;
@@ -158,41 +178,52 @@ impl SeriesData for Columns {
     }
 }
 
-fn push_floats(samples: &[(Millis, PointValue)], out: &mut ChunkBuf) {
-    let (Some((mint, _)), Some((maxt, _))) = (samples.first(), samples.last()) else { return };
-    let (mut state, mut bytes) = (XorState::new(), Vec::new());
-    for (t, value) in samples {
-        if let PointValue::Float(value) = value {
-            // Far from full at `CHUNK_SAMPLES`.
-            let appended = state.append(&mut bytes, *t, *value);
-            debug_assert!(appended.is_ok());
-        }
-    }
-    state.finish(&mut bytes, 0);
-    out.push(ChunkEncoding::Xor, *mint, *maxt, &bytes);
+fn push_floats(samples: &[Sample], out: &mut ChunkBuf) {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return };
+    let floats = samples.iter().filter_map(|s| match s.value {
+        PointValue::Float(value) => Some((s, value)),
+        PointValue::Histogram(_) => None,
+    });
+    let mut bytes = Vec::new();
+    // Chunks are far from full at `CHUNK_SAMPLES`.
+    let encoding = if has_starts(samples) {
+        let mut open = xor2::OpenChunk::new();
+        let appended = floats.map(|(s, value)| open.append(s.t, value, s.start)).all(|r| r.is_ok());
+        debug_assert!(appended);
+        open.finish(&mut bytes);
+        ChunkEncoding::Xor2
+    } else {
+        let mut state = XorState::new();
+        let appended = floats.map(|(s, value)| state.append(&mut bytes, s.t, value)).all(|r| r.is_ok());
+        debug_assert!(appended);
+        state.finish(&mut bytes, 0);
+        ChunkEncoding::Xor
+    };
+    out.push(encoding, first.t, last.t, &bytes);
 }
 
-fn open(
-    previous: Option<&OpenChunk<Floats>>,
-    t: Millis,
-    h: &FloatHistogram,
-) -> Result<OpenChunk<Floats>, AppendError> {
-    OpenChunk::begin(previous, t, h)
+fn has_starts(samples: &[Sample]) -> bool {
+    samples.iter().any(|s| s.start != 0)
 }
 
-fn push_histograms(samples: &[(Millis, PointValue)], out: &mut ChunkBuf) -> Result<(), AppendError> {
+fn push_histograms(samples: &[Sample], out: &mut ChunkBuf) -> Result<(), AppendError> {
+    let starts = has_starts(samples);
     let mut current: Option<(Millis, OpenChunk<Floats>)> = None;
-    for (t, value) in samples {
+    for Sample { t, start, value } in samples {
         let PointValue::Histogram(h) = value else { continue };
         let previous = match &mut current {
             None => None,
-            Some((_, chunk)) => match chunk.append(*t, h) {
+            Some((_, chunk)) => match chunk.append_with_start(*t, *start, h) {
                 Ok(()) => continue,
                 Err(AppendError::NewChunk) => Some(&*chunk),
                 Err(invalid) => return Err(invalid),
             },
         };
-        let next = open(previous, *t, h)?;
+        let next = if starts {
+            OpenChunk::begin_with_start(previous, *t, *start, h)?
+        } else {
+            OpenChunk::begin(previous, *t, h)?
+        };
         if let Some((mint, chunk)) = current.replace((*t, next)) {
             push_chunk(mint, &chunk, out);
         }
@@ -206,7 +237,7 @@ fn push_histograms(samples: &[(Millis, PointValue)], out: &mut ChunkBuf) -> Resu
 fn push_chunk(mint: Millis, chunk: &OpenChunk<Floats>, out: &mut ChunkBuf) {
     let mut bytes = Vec::new();
     chunk.finish(&mut bytes);
-    out.push(ChunkEncoding::FloatHistogram, mint, chunk.last_timestamp(), &bytes);
+    out.push(chunk.encoding(), mint, chunk.last_timestamp(), &bytes);
 }
 
 #[cfg(test)]
@@ -214,6 +245,7 @@ mod tests {
     use futures::executor::block_on;
     use norn_codec::{histogram, xor};
     use norn_contract::source::Need;
+    use norn_model::histogram::FloatHistogram;
 
     use super::*;
 

@@ -40,18 +40,25 @@ impl Rows for Select<'_> {
         let (first, last) = self.plan.map.span(&self.grid);
         let after = if self.plan.smoothed { self.plan.lookback } else { 0 };
         let span = (first.saturating_sub(self.plan.lookback).saturating_add(1), last.saturating_add(after));
+        let starts = self.plan.yields == Yield::Start;
         let mut cells = 0;
         q.with_scratch(|scratch| {
             for (to, index) in rows.enumerate() {
-                let bytes =
-                    decode::read(&*self.data, index, span, &mut scratch.chunks, &mut scratch.samples)?;
+                let bytes = decode::read(
+                    &*self.data,
+                    index,
+                    span,
+                    starts,
+                    &mut scratch.chunks,
+                    &mut scratch.samples,
+                )?;
                 q.count_chunk_bytes(bytes);
                 if self.plan.statistics {
                     let from = |t| self.plan.map.reads_from(&self.grid, self.plan.lookback, t);
                     scratch.samples.reduce_to_statistics(from);
                 }
                 let mut row = out.row_mut(to);
-                if self.plan.smoothed {
+                if self.plan.smoothed && self.plan.yields == Yield::Value {
                     smooth::instant(self.plan, &self.grid, &mut scratch.samples, &mut row);
                 } else {
                     newest(self.plan, &self.grid, &scratch.samples, &mut row);
@@ -87,11 +94,13 @@ fn newest(plan: &SelectPlan, grid: &Grid, samples: &Samples, out: &mut RowMut<'_
             match plan.yields {
                 Yield::Value => out.push(k, value.clone()),
                 Yield::Timestamp => out.set(k, samples.histogram_times[h - 1] as f64 / 1000.0),
+                Yield::Start => out.set(k, samples.histogram_starts[h - 1] as f64 / 1000.0),
             }
         } else if float > Some(oldest) && !is_stale_nan(samples.values[f - 1]) {
             let value = match plan.yields {
                 Yield::Value => samples.values[f - 1],
                 Yield::Timestamp => samples.times[f - 1] as f64 / 1000.0,
+                Yield::Start => samples.starts[f - 1] as f64 / 1000.0,
             };
             out.set(k, value);
         }

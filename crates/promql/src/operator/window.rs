@@ -148,7 +148,7 @@ impl<'q> Ranges<'q> {
         match &self.source {
             Source::Selector { data, .. } => {
                 let Scratch { chunks, samples, .. } = scratch;
-                let bytes = decode::read(&**data, index, self.span(), chunks, samples)?;
+                let bytes = decode::read(&**data, index, self.span(), self.plan.starts, chunks, samples)?;
                 q.count_chunk_bytes(bytes);
                 samples.drop_stale();
                 if self.plan.statistics {

@@ -30,6 +30,8 @@ pub struct Settings {
     pub is_range: bool,
     /// Most steps a subquery may have.
     pub max_steps: usize,
+    /// Whether start timestamps are looked at.
+    pub use_start_timestamps: bool,
 }
 
 /// What the functions around a selector read of its histograms.
@@ -217,7 +219,10 @@ impl Builder {
         let source = RangeSource::Selector(selector, extension);
         let statistics = self.reads == Reads::Statistics;
         let position = m.span.start;
-        Ok(Built::new(RangePlan { source, map, range, statistics, position }, map.at.is_some()))
+        Ok(Built::new(
+            RangePlan { source, map, range, statistics, starts: false, position },
+            map.at.is_some(),
+        ))
     }
 
     fn subquery(&mut self, s: &Subquery) -> Result<Built<RangePlan>, QueryError> {
@@ -237,8 +242,8 @@ impl Builder {
         self.grid = outer;
         let source = RangeSource::Subquery(Box::new(input?.settle()), inner);
         // The reference loses the position of an evaluated subquery.
-        let statistics = false;
-        Ok(Built::new(RangePlan { source, map, range, statistics, position: 0 }, map.at.is_some()))
+        let plan = RangePlan { source, map, range, statistics: false, starts: false, position: 0 };
+        Ok(Built::new(plan, map.at.is_some()))
     }
 
     fn aggregate(&mut self, a: &Aggregate) -> Result<Built<VectorPlan>, QueryError> {

@@ -70,11 +70,14 @@ impl Builder {
         if let Some(func) = WindowFn::from_name(name) {
             return self.window(call, func);
         }
+        if name == "start_timestamp" && self.settings.use_start_timestamps {
+            return self.timestamp(call, Yield::Start, MapFn::Nothing);
+        }
         if let Some(func) = MapFn::from_name(name) {
             return self.map(call, func);
         }
         match name {
-            "timestamp" => self.timestamp(call),
+            "timestamp" => self.timestamp(call, Yield::Timestamp, MapFn::StepTime),
             "vector" => Ok(self.scalar(arg(call, 0)?)?.map(VectorPlan::FromScalar)),
             "absent" => {
                 let labels = absent::labels(arg(call, 0)?.unwrap_parens());
@@ -113,7 +116,8 @@ impl Builder {
             WindowFn::Quantile => (1, call.args.iter().take(1).collect()),
             _ => (0, call.args.iter().skip(1).collect()),
         };
-        let input = self.range(arg(call, range_index)?)?;
+        let mut input = self.range(arg(call, range_index)?)?;
+        input.plan.starts = self.settings.use_start_timestamps && func.reads_starts();
         refuse_extension(&input.plan.source, call.func.name, func.anchored(), func.smoothed())?;
         // Only parameters of `quantile_over_time` are annotated, and they point at the first argument.
         let position = arg(call, 0)?.unwrap_parens().span().start;
@@ -140,13 +144,20 @@ impl Builder {
         Ok(Built::new(map_plan(call, func, args, plan), invariant))
     }
 
-    fn timestamp(&mut self, call: &Call) -> Result<Built<VectorPlan>, QueryError> {
+    /// Plans a function that `yields` something of a selector's samples, and does `otherwise` to
+    /// those of other expressions.
+    fn timestamp(
+        &mut self,
+        call: &Call,
+        yields: Yield,
+        otherwise: MapFn,
+    ) -> Result<Built<VectorPlan>, QueryError> {
         if let Expr::Vector(v) = arg(call, 0)?.unwrap_parens() {
-            let input = self.select(v, Yield::Timestamp)?;
+            let input = self.select(v, yields)?;
             return Ok(input.map(|v| map_plan(call, MapFn::Identity, Vec::new(), v)));
         }
         let input = self.vector(arg(call, 0)?)?.settle();
-        Ok(Built::new(map_plan(call, MapFn::StepTime, Vec::new(), input), false))
+        Ok(Built::new(map_plan(call, otherwise, Vec::new(), input), false))
     }
 
     fn relabel(&mut self, call: &Call) -> Result<Built<VectorPlan>, QueryError> {

@@ -159,6 +159,8 @@ pub enum Yield {
     Value,
     /// Its timestamp in seconds.
     Timestamp,
+    /// When its series began, in seconds; 0 = not known.
+    Start,
 }
 
 /// What a range function reads.
@@ -172,6 +174,8 @@ pub struct RangePlan {
     pub range: Millis,
     /// Whether only count and sum of histograms are looked at.
     pub statistics: bool,
+    /// Whether start timestamps are looked at.
+    pub starts: bool,
     /// Where annotations point.
     pub position: Position,
 }

@@ -15,7 +15,8 @@ use crate::testing::MemorySource;
 use crate::value::Output;
 
 /// Runs scripts, each over a source of its own, with the settings their expectations assume:
-/// every part of the language on, names dropped at the end of a query, at most 10,000 samples.
+/// every part of the language on, start timestamps too, names dropped at the end of a query, at
+/// most 10,000 samples.
 pub struct Runner {
     engine: Engine,
 }
@@ -29,6 +30,7 @@ impl Runner {
             timeout: Duration::from_secs(100),
             default_subquery_step: 60_000,
             delayed_name_removal: true,
+            use_start_timestamps: true,
             syntax: norn_promql_syntax::Options::all(),
             ..Options::default()
         };

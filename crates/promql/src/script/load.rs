@@ -17,16 +17,15 @@ use crate::value::PointValue;
 pub fn load(load: &Load, source: &MemorySource) -> Result<(), String> {
     let last: BTreeMap<&Labels, &LoadSeries> = load.series.iter().map(|s| (&s.labels, s)).collect();
     for series in last.values() {
-        if !series.start_offsets.is_empty() {
-            return Err(format!("{}: start times can not be stored yet", series.labels));
-        }
-        for (time, item) in timed(series, load.step) {
+        for (i, (time, item)) in timed(series, load.step).enumerate() {
             let value = match item {
                 Item::Gap => continue,
                 Item::Float(v) => PointValue::Float(*v),
                 Item::Histogram { histogram, .. } => PointValue::Histogram(Arc::clone(histogram)),
             };
-            source.add(&series.labels, time, value).map_err(|e| e.to_string())?;
+            let offset = series.start_offsets.get(i).copied().flatten();
+            let start = offset.map_or(0, |offset| time.saturating_add(offset));
+            source.add_started(&series.labels, time, start, value).map_err(|e| e.to_string())?;
         }
     }
     if load.with_nhcb { load_nhcb(last.values().copied(), load.step, source) } else { Ok(()) }

@@ -1,33 +1,32 @@
 //! `changes` and `resets`: counts of what happens between neighbouring samples.
 
-use norn_model::Millis;
-
 use crate::block::{Cell, RowMut};
 use crate::decode::Samples;
 use crate::histogram::compare::{detect_reset, equals};
 use crate::plan::Extension;
+use crate::window::start::{Moment, Moments};
 use crate::window::{Frame, WindowFn};
 
 /// Evaluates `func` at every step.
 pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut RowMut<'_>) {
     let pairs = merged(samples);
-    let happened: fn(Cell<'_>, Cell<'_>) -> bool =
+    let happened: fn(Timed<'_>, Timed<'_>) -> bool =
         if func == WindowFn::Resets { is_reset } else { is_change };
     // How often it happened up to and including each sample.
     let mut counts = Vec::with_capacity(pairs.len());
     let mut count = 0u32;
-    for (i, (_, cell)) in pairs.iter().enumerate() {
-        count += u32::from(i > 0 && happened(pairs[i - 1].1, *cell));
+    for (i, pair) in pairs.iter().enumerate() {
+        count += u32::from(i > 0 && happened(pairs[i - 1], *pair));
         counts.push(count);
     }
     let (mut first, mut end) = (0, 0);
     for k in 0..frame.grid.steps {
         let last = frame.map.map(frame.grid.time(k));
         let start = last.saturating_sub(frame.range);
-        while end < pairs.len() && pairs[end].0 <= last {
+        while end < pairs.len() && pairs[end].0.time <= last {
             end += 1;
         }
-        while first < end && pairs[first].0 <= start {
+        while first < end && pairs[first].0.time <= start {
             first += 1;
         }
         if first == end {
@@ -37,7 +36,7 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
         // An anchored window starts at the newest sample before it, if that is not too old.
         let from = match frame.extension {
             Extension::Anchored(lookback)
-                if first > 0 && pairs[first - 1].0 > start.saturating_sub(lookback) =>
+                if first > 0 && pairs[first - 1].0.time > start.saturating_sub(lookback) =>
             {
                 first - 1
             }
@@ -47,19 +46,22 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
     }
 }
 
+type Timed<'s> = (Moment, Cell<'s>);
+
 /// Samples of both kinds in time order.
-fn merged(samples: &Samples) -> Vec<(Millis, Cell<'_>)> {
-    let floats = samples.times.iter().zip(&samples.values).map(|(t, v)| (*t, Cell::Float(*v)));
-    let histograms =
-        samples.histogram_times.iter().zip(&samples.histograms).map(|(t, h)| (*t, Cell::Histogram(h)));
+fn merged(samples: &Samples) -> Vec<Timed<'_>> {
+    let moments = Moments { times: &samples.times, starts: &samples.starts };
+    let floats = samples.values.iter().enumerate().map(|(i, v)| (moments.at(i), Cell::Float(*v)));
+    let moments = Moments { times: &samples.histogram_times, starts: &samples.histogram_starts };
+    let histograms = samples.histograms.iter().enumerate().map(|(i, h)| (moments.at(i), Cell::Histogram(h)));
     let mut all: Vec<_> = floats.chain(histograms).collect();
     if !samples.times.is_empty() && !samples.histogram_times.is_empty() {
-        all.sort_by_key(|(t, _)| *t);
+        all.sort_by_key(|(moment, _)| moment.time);
     }
     all
 }
 
-fn is_change(previous: Cell<'_>, current: Cell<'_>) -> bool {
+fn is_change((_, previous): Timed<'_>, (_, current): Timed<'_>) -> bool {
     match (previous, current) {
         (Cell::Float(a), Cell::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (Cell::Histogram(a), Cell::Histogram(b)) => !equals(b, a),
@@ -67,10 +69,11 @@ fn is_change(previous: Cell<'_>, current: Cell<'_>) -> bool {
     }
 }
 
-fn is_reset(previous: Cell<'_>, current: Cell<'_>) -> bool {
-    match (previous, current) {
-        (Cell::Float(a), Cell::Float(b)) => b < a,
-        (Cell::Histogram(a), Cell::Histogram(b)) => detect_reset(b, a),
-        _ => true,
-    }
+fn is_reset((before, previous): Timed<'_>, (moment, current): Timed<'_>) -> bool {
+    moment.is_reset(before)
+        || match (previous, current) {
+            (Cell::Float(a), Cell::Float(b)) => b < a,
+            (Cell::Histogram(a), Cell::Histogram(b)) => detect_reset(b, a),
+            _ => true,
+        }
 }

@@ -11,6 +11,7 @@
 //! | [`extreme`] | minima and maxima, by a sliding queue |
 //! | [`ordered`] | quantiles and deviations from the median |
 //! | [`change`] | `changes`, `resets` |
+//! | [`start`] | what start timestamps tell of counters |
 //! | [`regression`] | `deriv`, `predict_linear`, smoothing |
 //! | [`extended`] | `anchored` and `smoothed` ranges |
 //! | [`smooth`] | `smoothed` instant selectors |
@@ -30,6 +31,7 @@ use crate::histogram::text::size_samples;
 use crate::operator::scalar::Scalar;
 use crate::plan::{Extension, Position};
 use crate::query::Query;
+use crate::window::start::Moments;
 
 pub mod change;
 pub mod extended;
@@ -40,6 +42,7 @@ pub mod over_time;
 pub mod rate;
 pub mod regression;
 pub mod smooth;
+pub mod start;
 
 /// Samples that are presented to a function between two looks at whether the query should stop.
 const CHECK_SAMPLES: usize = 1 << 20;
@@ -145,6 +148,11 @@ impl WindowFn {
         matches!(self, Self::Rate | Self::Increase | Self::Delta)
     }
 
+    /// Whether it makes use of start timestamps.
+    pub fn reads_starts(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::InstantRate | Self::Resets)
+    }
+
     /// Whether results keep the metric name: those that are samples of the series do.
     pub fn keeps_name(self) -> bool {
         matches!(self, Self::First | Self::Last)
@@ -216,6 +224,11 @@ impl Frame<'_> {
     /// Adds an annotation whose subject is not the metric.
     pub fn note_about(&self, kind: NoteKind, subject: &str) {
         self.q.notes.add(kind, self.position, subject);
+    }
+
+    /// Counts a window in which a series began before the previous sample.
+    pub fn note_overlap(&self) {
+        self.q.notes.count(NoteKind::OverlappingStart, self.position, self.labels.metric_name());
     }
 
     /// Tells that histograms between floats are left out.
@@ -294,10 +307,26 @@ impl<'s> Window<'s> {
         &self.samples.histograms[self.histograms.clone()]
     }
 
+    /// Times and starts of floats.
+    pub fn moments(&self) -> Moments<'s> {
+        Moments { times: self.times(), starts: part(&self.samples.starts, &self.floats) }
+    }
+
+    /// Times and starts of histograms.
+    pub fn histogram_moments(&self) -> Moments<'s> {
+        let starts = part(&self.samples.histogram_starts, &self.histograms);
+        Moments { times: self.histogram_times(), starts }
+    }
+
     /// What its samples weigh.
     fn weight(&self) -> usize {
         self.floats.len() + self.histograms().iter().map(|h| size_samples(h)).sum::<usize>()
     }
+}
+
+/// A part of a column that may be absent.
+fn part<'s>(column: &'s [Millis], range: &Range<usize>) -> &'s [Millis] {
+    column.get(range.clone()).unwrap_or_default()
 }
 
 /// Iterator over the windows of a series.
