@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use norn_codec::histogram::{AppendError, Floats, Integers, Iter, Kind, OpenChunk, decode, decode_float};
+use norn_codec::histogram::{
+    AppendError, Floats, Integers, Iter, Kind, MAX_STARTED_SAMPLES, OpenChunk, decode, decode_float,
+    decode_float_with_starts,
+};
 use norn_codec::xor2;
 use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::{FloatHistogram, Histogram, ResetHint, Span};
@@ -170,6 +173,47 @@ fn check<K: Kind>(
     Ok(chunks)
 }
 
+/// As [`append_all`], with starts.
+fn append_started<K: Kind>(samples: &[K::Histogram], starts: &[i64]) -> Vec<Vec<u8>> {
+    let mut open: Vec<OpenChunk<K>> = Vec::new();
+    for (i, (h, &start)) in samples.iter().zip(starts).enumerate() {
+        let t = i as i64 * 1000;
+        match open.last_mut().map(|chunk| chunk.append_with_start(t, start, h)) {
+            Some(Ok(())) => continue,
+            Some(Err(AppendError::NewChunk)) | None => {}
+            Some(Err(e)) => panic!("{e}"),
+        }
+        open.push(OpenChunk::begin_with_start(open.last(), t, start, h).unwrap());
+    }
+    let chunks = open.iter().map(|chunk| {
+        let mut bytes = Vec::new();
+        chunk.finish(&mut bytes);
+        bytes
+    });
+    chunks.collect()
+}
+
+/// Starts come back, and histograms are those of chunks without starts.
+fn check_started<K: Kind>(samples: &[K::Histogram], starts: &[i64]) -> Result<Vec<Vec<u8>>, TestCaseError> {
+    let chunks = append_started::<K>(samples, starts);
+    let (mut t, mut h, mut s) = (Vec::new(), Vec::new(), Vec::new());
+    for chunk in &chunks {
+        let encoding = K::ENCODING_WITH_STARTS;
+        decode_float_with_starts(encoding, chunk, i64::MIN, i64::MAX, &mut t, &mut h, &mut s).unwrap();
+        let mut again = Vec::new();
+        OpenChunk::<K>::resume_with_starts(chunk).unwrap().finish(&mut again);
+        prop_assert_eq!(&again, chunk);
+    }
+    prop_assert_eq!(&s[..], &starts[..s.len()]);
+    let (mut plain_t, mut plain) = (Vec::new(), Vec::new());
+    for chunk in append_all::<K>(samples) {
+        decode_float(K::ENCODING, &chunk, i64::MIN, i64::MAX, &mut plain_t, &mut plain).unwrap();
+    }
+    prop_assert_eq!(t, plain_t);
+    prop_assert_eq!(format!("{h:?}"), format!("{plain:?}"));
+    Ok(chunks)
+}
+
 /// No reset is hidden inside a chunk of counters.
 fn check_resets(chunks: &[Vec<u8>]) -> Result<(), TestCaseError> {
     for chunk in chunks {
@@ -194,6 +238,25 @@ proptest! {
         let chunks = check::<Integers>(&integers, &floats)?;
         check_resets(&chunks)?;
         check::<Floats>(&floats, &floats)?;
+    }
+
+    #[test]
+    fn every_start_comes_back(
+        recipes in recipes(),
+        starts in prop::collection::vec(prop_oneof![3 => Just(0), 3 => -500..9000i64, 1 => any::<i64>()], 200),
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
+        let starts: Vec<_> = starts.into_iter().cycle().take(recipes.len()).collect();
+        let integers: Vec<_> = recipes.iter().map(Recipe::histogram).collect();
+        let floats: Vec<_> = integers.iter().map(Histogram::to_float).collect();
+        let mut chunks = check_started::<Integers>(&integers, &starts)?;
+        chunks.extend(check_started::<Floats>(&floats, &starts)?);
+        for mut bytes in chunks {
+            let i = at.index(bytes.len());
+            bytes[i] = byte;
+            survive(&bytes);
+        }
     }
 
     #[test]
@@ -222,6 +285,15 @@ fn survive(bytes: &[u8]) {
         let result = decode_float(encoding, bytes, i64::MIN, i64::MAX, &mut t, &mut h);
         assert_eq!(t.len(), h.len());
         assert!(result.is_ok() || t.is_empty());
+    }
+    for encoding in [ChunkEncoding::HistogramStarts, ChunkEncoding::FloatHistogramStarts] {
+        let (mut t, mut h, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        let result = decode_float_with_starts(encoding, bytes, i64::MIN, i64::MAX, &mut t, &mut h, &mut s);
+        assert_eq!((t.len(), t.len()), (h.len(), s.len()));
+        assert!(result.is_ok() || t.is_empty());
+    }
+    if let Ok(mut chunk) = OpenChunk::<Integers>::resume_with_starts(bytes) {
+        let _ = chunk.append_with_start(chunk.last_timestamp(), 7, &Histogram::default());
     }
     let _ = decode::<Integers>(bytes, 0, i64::MAX, &mut Vec::new(), &mut Vec::new());
     if let Ok(mut chunk) = OpenChunk::<Integers>::resume(bytes) {
@@ -254,6 +326,23 @@ fn unsound_histograms_are_refused() {
     }
     assert_eq!(chunk.append(1, &sound), Ok(()));
     assert_eq!(chunk.count(), 2);
+}
+
+#[test]
+fn a_chunk_without_starts_takes_none() {
+    let h = Histogram::default();
+    let mut plain = OpenChunk::<Integers>::begin(None, 0, &h).unwrap();
+    assert_eq!(plain.append_with_start(1, 5, &h), Err(AppendError::NewChunk));
+    assert_eq!((plain.append(1, &h), plain.encoding()), (Ok(()), ChunkEncoding::Histogram));
+    let mut started = OpenChunk::begin_with_start(Some(&plain), 2, 5, &h).unwrap();
+    for i in 1..i64::from(MAX_STARTED_SAMPLES) {
+        started.append_with_start(2 + i, i / 100, &h).unwrap();
+    }
+    assert_eq!(started.append(1 << 20, &h), Err(AppendError::NewChunk));
+    let mut bytes = Vec::new();
+    started.finish(&mut bytes);
+    let iter = Iter::<Integers>::of(started.encoding(), &bytes).unwrap();
+    assert_eq!((iter.count(), iter.header()), (usize::from(MAX_STARTED_SAMPLES), ResetHint::NotReset));
 }
 
 #[test]
