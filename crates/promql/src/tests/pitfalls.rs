@@ -236,3 +236,25 @@ fn results_do_not_depend_on_threads() {
     let Value::Matrix(series) = together.value else { panic!("no matrix") };
     assert_eq!(series.len(), 7);
 }
+
+#[test]
+fn starts_are_read_only_where_they_are_wanted() {
+    let s = MemorySource::default();
+    // Began again between the samples, and passed the last value.
+    for (t, start, value) in [(10_000, 5_000, 3.0), (20_000, 15_000, 4.0)] {
+        s.add_started(&labels("x"), t, start, PointValue::Float(value)).unwrap();
+    }
+    let s = Arc::new(s);
+    let on = Options { use_start_timestamps: true, ..options() };
+    for (query, without, with) in [
+        ("resets(x[1m])", vec!["{} 0.0"], vec!["{} 1.0"]),
+        ("increase(x[10s])", vec![], vec!["{} 4.0"]),
+        ("irate(x[1m])", vec!["{} 0.1"], vec!["{} 0.4"]),
+        ("idelta(x[1m])", vec!["{} 1.0"], vec!["{} 1.0"]),
+        ("start_timestamp(x)", vec![], vec!["{} 15.0"]),
+        ("start_timestamp(x + 0)", vec![], vec![]),
+    ] {
+        assert_eq!(instant(&s, query, 20_000), without, "{query}");
+        assert_eq!(instant_with(on.clone(), &s, query, 20_000), with, "{query}");
+    }
+}
