@@ -44,7 +44,7 @@ const PARTS: &[Part] = &[
         full: true,
         run: generated_all,
     },
-    Part { name: "fuzz, long", budget: minutes(40), needs: &[], full: true, run: fuzz_long },
+    Part { name: "fuzz, long", budget: minutes(15), needs: &[], full: true, run: fuzz_long },
 ];
 
 /// Runs the parts; the error names the first that failed.
@@ -118,7 +118,7 @@ fn fuzz() -> Result<()> {
 }
 
 fn fuzz_long() -> Result<()> {
-    let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "-seconds", "1800"];
+    let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "-seconds", "600"];
     run::check(run::cargo(&args))
 }
 

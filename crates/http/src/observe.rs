@@ -130,7 +130,9 @@ fn log_failure(measured: &Measured, path: &str, response: &Response) {
     let cause = response.extensions().get::<Cause>().map(|c| c.0.as_str());
     let (method, code) = (measured.route.method, status.as_u16());
     let seconds = measured.start.elapsed().as_secs_f64();
-    if status.is_server_error() {
+    // A probe that is told "not ready" got its answer: nothing failed.
+    let is_probe = status == StatusCode::SERVICE_UNAVAILABLE && path.ends_with("/ready");
+    if status.is_server_error() && !is_probe {
         tracing::warn!(method, path, status = code, seconds, cause, "request failed");
     } else {
         tracing::debug!(method, path, status = code, seconds, cause, "request refused");
