@@ -24,8 +24,8 @@ use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
 use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
-use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::cardinality::{Cardinality, CardinalityRequest, CountSeries};
+use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::merge::Merged;
 use norn_contract::source::{SeriesSource, SourceError, TenantSources};
 use norn_head::Reader;

@@ -23,20 +23,13 @@ pub fn run() -> Result<()> {
     findings.extend(layers::check(&metadata));
     findings.extend(dependencies::check(&metadata)?);
     findings.extend(source::check()?);
+    let lints = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    for command in [&["fmt", "--all", "--check"][..], &lints] {
+        findings.extend(run::check(run::cargo(command)).err().map(|e| format!("{e:#}")));
+    }
     for f in &findings {
         eprintln!("tidy: {f}");
     }
-    run::check(run::cargo(&["fmt", "--all", "--check"]))?;
-    run::check(run::cargo(&[
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
     if !findings.is_empty() {
         bail!("{} findings", findings.len());
     }

@@ -130,8 +130,7 @@ fn is_plain(chunks: &ChunkBuf) -> bool {
     let is_old = |encoding| {
         matches!(encoding, ChunkEncoding::Xor | ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram)
     };
-    chunks.chunks.iter().all(|c| is_old(c.encoding))
-        && chunks.chunks.is_sorted_by(|a, b| a.maxt < b.mint)
+    chunks.chunks.iter().all(|c| is_old(c.encoding)) && chunks.chunks.is_sorted_by(|a, b| a.maxt < b.mint)
 }
 
 fn framed(data: &[u8]) -> Bytes {
