@@ -193,8 +193,9 @@ impl Work<'_, '_> {
         written.exemplars += checker.exemplars(series, &mut written.refused, |e| {
             out.exemplar(e.labels.clone(), e.value, e.timestamp);
         });
-        if series.created() != 0 {
-            out.created(series.created());
+        let created = created(series);
+        if created != 0 {
+            out.created(created);
         }
         if let Some((kind, help, unit)) = checker.series_metadata(series) {
             out.metadata(kind, help, unit);
@@ -242,6 +243,14 @@ impl Work<'_, '_> {
         let value = self.builder.finish();
         self.out.records.push(value);
     }
+}
+
+/// When the series began to count; 0 = not known. Remote write 2 says it of each sample, a record of
+/// the series: the first one known holds.
+fn created(series: &remote_write::Series<'_>) -> Millis {
+    let samples = series.samples().iter().map(|s| s.start_timestamp);
+    let histograms = series.histograms().map(|h| h.start_timestamp);
+    std::iter::once(series.created()).chain(samples).chain(histograms).find(|t| *t != 0).unwrap_or(0)
 }
 
 /// An upper bound of the bytes a series takes in a record.

@@ -18,7 +18,7 @@ use norn_kit::stage::StageCpu;
 use norn_limits::{Limits, TenantLimits};
 use norn_log::EmbeddedLog;
 use norn_model::tenant::Tenant;
-use norn_wire::proto::{Sample, v1};
+use norn_wire::proto::{Sample, v1, v2};
 use norn_wire::record::View;
 use norn_wire::settings::FoldSettings;
 use prost::Message;
@@ -347,4 +347,24 @@ fn exemplars_are_old_by_the_oldest_sample_of_the_request() {
     assert_eq!(f.push(vec![with("a", t, old)]).unwrap().exemplars, 0);
     let written = f.push(vec![with("a", t + 1, old), with("b", t - minutes(5), older)]).unwrap();
     assert_eq!((written.exemplars, first_id(&written)), (1, "none"));
+}
+
+#[test]
+fn the_start_timestamp_of_remote_write_2_reaches_the_record() {
+    let f = fixture(Limits::default());
+    let t = now();
+    let request = v2::Request {
+        symbols: ["", "__name__", "c_total"].map(String::from).to_vec(),
+        timeseries: vec![v2::TimeSeries {
+            labels_refs: vec![1, 2],
+            samples: vec![v2::Sample { timestamp: t, value: 1.0, start_timestamp: t - 5000 }],
+            ..Default::default()
+        }],
+    };
+    let body = request.encode_to_vec().into();
+    let push = Push { protocol: Protocol::RemoteWrite2, compression: Compression::None, body };
+    block_on(f.distributor.push(tenant(), push)).unwrap();
+    let mut view = View::new();
+    view.decode(2, &f.records()[1].value).unwrap();
+    assert_eq!(view.series().next().map(|s| s.created()), Some(t - 5000));
 }
