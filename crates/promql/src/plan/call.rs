@@ -19,7 +19,7 @@ use crate::plan::{
 use crate::window::WindowFn;
 
 /// Functions whose value depends on the step although their arguments do not.
-const STEPPED: [&str; 14] = [
+pub(crate) const STEPPED: [&str; 14] = [
     "days_in_month",
     "day_of_week",
     "day_of_month",

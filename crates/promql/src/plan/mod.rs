@@ -24,6 +24,9 @@ mod duration;
 pub mod explain;
 pub mod order;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use call::STEPPED;
+
 /// Byte offset into the query text that an annotation points at.
 pub type Position = u32;
 

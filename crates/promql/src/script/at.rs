@@ -3,24 +3,7 @@
 use norn_model::Millis;
 use norn_promql_syntax::ast::{At, Expr};
 
-/// Functions whose result depends on the evaluation time whatever their argument's `@`.
-const UNSAFE: [&str; 15] = [
-    "days_in_month",
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "hour",
-    "minute",
-    "month",
-    "year",
-    "predict_linear",
-    "time",
-    "timestamp",
-    "start",
-    "end",
-    "step",
-    "range",
-];
+use crate::plan::STEPPED;
 
 /// `expr` with `@ time` on every selector and subquery that has no fixed time yet; selectors inside
 /// of a subquery that has one stay as they are. `None` where the result would depend on the
@@ -48,7 +31,8 @@ fn pin_in(expr: &mut Expr, time: Millis) -> bool {
 }
 
 fn is_unsafe(function: &str) -> bool {
-    UNSAFE.contains(&function)
+    // `range()` is the same at every step of a query but not in every query.
+    STEPPED.contains(&function) || function == "range"
 }
 
 /// Whether nothing in `expr` depends on the evaluation time.
