@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     target("block_tombstones", targets::block::deletions, seeds::block::deletions),
     target("xor", targets::chunk::xor, seeds::chunk::xor),
     target("xor2", targets::chunk::xor2, seeds::chunk::xor2),
+    target("columns", targets::columns::target, seeds::columns::frames),
     target("histogram", targets::histogram::target, seeds::chunk::histogram),
     Target {
         dictionary: seeds::text::PROMQL,

@@ -11,9 +11,14 @@
 //! | [`xor`] | float chunks, encoding 1: append, resume, decode |
 //! | [`xor2`] | float chunks, encoding 4: append, decode |
 //! | [`histogram`] | histogram chunks, encodings 2, 3, 5 and 6: append, resume, decode |
+//! | [`columns`] | columns of integers, packed |
 //! | [`crc`] | CRC32C |
 
+// For code that is derived in `columns`.
+extern crate alloc;
+
 pub mod bits;
+pub mod columns;
 pub mod crc;
 pub mod histogram;
 mod starts;

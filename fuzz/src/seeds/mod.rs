@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod chunk;
+pub mod columns;
 pub mod log;
 pub mod text;
 pub mod wire;

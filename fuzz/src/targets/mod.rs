@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod chunk;
+pub mod columns;
 pub mod content;
 pub mod histogram;
 pub mod log;
