@@ -34,6 +34,7 @@ use norn_model::tenant::Tenant;
 use parking_lot::Mutex;
 
 use crate::outcome::Outcomes;
+use crate::partition::Worker;
 use crate::progress::Progress;
 
 /// Called once when a partition can not go on: the process must end, since what it acknowledges
@@ -60,8 +61,25 @@ impl Ingester {
     ///
     /// When the log can not be read from its first offset, or no thread can be started.
     pub fn start(log: &Arc<dyn IngestLog>, on_fatal: &OnFatal) -> Result<Arc<Self>, LogError> {
-        let mut partitions = Vec::new();
-        let mut threads = Vec::new();
+        let (ingester, workers) = Self::start_stepped(log)?;
+        for worker in workers {
+            let number = worker.partition;
+            let thread = worker.spawn(on_fatal.clone()).map_err(|e| {
+                LogError::Unavailable(format!("cannot start the thread of partition {number}: {e}"))
+            })?;
+            ingester.threads.lock().push(thread);
+        }
+        Ok(ingester)
+    }
+
+    /// As [`Ingester::start`], but without threads: nothing is applied unless the caller steps the
+    /// workers. For simulations, which decide what happens when.
+    ///
+    /// # Errors
+    ///
+    /// When the log can not be read from its first offset.
+    pub fn start_stepped(log: &Arc<dyn IngestLog>) -> Result<(Arc<Self>, Vec<Worker>), LogError> {
+        let (mut partitions, mut workers) = (Vec::new(), Vec::new());
         let stop = Arc::new(AtomicBool::new(false));
         for number in 0..log.known().max(log.writable()) {
             let range = log.range(number);
@@ -73,19 +91,18 @@ impl Ingester {
                 outcomes: Arc::new(Outcomes::new(range.start)),
                 progress: Arc::new(Progress::new(number, range)),
             };
-            let worker = partition::Worker {
+            workers.push(Worker {
+                partition: number,
                 reader,
                 head,
                 outcomes: handle.outcomes.clone(),
                 progress: handle.progress.clone(),
                 stop: stop.clone(),
-            };
-            threads.push(worker.spawn(number, on_fatal.clone()).map_err(|e| {
-                LogError::Unavailable(format!("cannot start the thread of partition {number}: {e}"))
-            })?);
+                batch: Vec::new(),
+            });
             partitions.push(handle);
         }
-        Ok(Arc::new(Self { partitions, threads: Mutex::new(threads), stop }))
+        Ok((Arc::new(Self { partitions, threads: Mutex::new(Vec::new()), stop }), workers))
     }
 
     /// Whether every record that was in the log at the start has been applied.

@@ -18,8 +18,10 @@ use crate::progress::{Progress, Reporter};
 /// Longest wait for a record before the thread looks at the clock again.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// What the thread owns.
+/// What the thread owns. The thread is the loop around [`Worker::step`].
 pub struct Worker {
+    /// Its partition.
+    pub partition: Partition,
     /// Where records come from.
     pub reader: Box<dyn LogReader>,
     /// Where they go.
@@ -30,6 +32,8 @@ pub struct Worker {
     pub progress: Arc<Progress>,
     /// Set when what is left in the log need not be applied any more.
     pub stop: Arc<AtomicBool>,
+    /// Records of a step, empty between steps.
+    pub batch: Vec<(Offset, Record)>,
 }
 
 impl Worker {
@@ -39,9 +43,10 @@ impl Worker {
     /// # Errors
     ///
     /// When the system gives no thread.
-    pub fn spawn(mut self, partition: Partition, on_fatal: OnFatal) -> io::Result<JoinHandle<()>> {
+    pub fn spawn(mut self, on_fatal: OnFatal) -> io::Result<JoinHandle<()>> {
+        let partition = self.partition;
         Builder::new().name(format!("partition-{partition}")).spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| self.run(partition)));
+            let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
             self.outcomes.end();
             let why = match ended {
                 Ok(Ok(())) => return,
@@ -52,29 +57,40 @@ impl Worker {
         })
     }
 
-    fn run(&mut self, partition: Partition) -> Result<(), LogError> {
+    fn run(&mut self) -> Result<(), LogError> {
         let progress = self.progress.clone();
         let mut reporter = Reporter::new(&progress);
-        let mut batch = Vec::new();
-        while !self.stop.load(Ordering::Relaxed) {
-            match self.reader.next(&mut batch, WAIT) {
-                Ok(()) => {}
-                Err(LogError::Unavailable(_)) => return Ok(()),
-                Err(e) => return Err(e),
-            }
-            for (offset, record) in batch.drain(..) {
-                self.apply(partition, offset, &record);
-            }
+        while !self.stop.load(Ordering::Relaxed) && self.step(WAIT)? {
             reporter.report();
         }
         Ok(())
     }
 
-    fn apply(&mut self, partition: Partition, offset: Offset, record: &Record) {
+    /// Waits up to `wait` for records and applies what is there; `false` when the log is closed and
+    /// everything was applied.
+    ///
+    /// # Errors
+    ///
+    /// When the log can not be read any further.
+    pub fn step(&mut self, wait: Duration) -> Result<bool, LogError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let read = self.reader.next(&mut batch, wait);
+        for (offset, record) in batch.drain(..) {
+            self.apply(offset, &record);
+        }
+        self.batch = batch;
+        match read {
+            Ok(()) => Ok(true),
+            Err(LogError::Unavailable(_)) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn apply(&mut self, offset: Offset, record: &Record) {
         let mut refused = Refused::default();
         if let Err(e) = self.head.apply(offset, record, &mut refused) {
             // Later records are good; stopping here would take the whole partition away.
-            tracing::error!(partition, offset, user = %record.tenant, error = %e, "record skipped: it can not be decoded");
+            tracing::error!(partition = self.partition, offset, user = %record.tenant, error = %e, "record skipped: it can not be decoded");
             self.progress.count_undecodable();
             self.outcomes.tell_undecodable(offset);
         } else {

@@ -18,12 +18,14 @@
 //! | `tail`, `reader`, `cursor` | reading, from memory and from files |
 //! | `segments`, `spares` | the files: kept, recycled, prepared |
 //! | [`stats`] | figures |
+//! | [`step`] | the threads without threads |
 //! | [`disk`], `memory` | the file system, and one for tests that crashes |
 //! | `contract_tests` | what every log must pass |
 
 pub mod disk;
 pub mod options;
 pub mod stats;
+pub mod step;
 
 #[cfg(feature = "contract-tests")]
 pub mod contract_tests;
@@ -41,6 +43,7 @@ mod spares;
 mod tail;
 mod writer;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +63,7 @@ use crate::segments::{Created, Segments, failed};
 use crate::shared::Shared;
 use crate::spares::Spares;
 use crate::stats::{Counters, Stats};
+use crate::step::Steps;
 use crate::tail::Tail;
 use crate::writer::Writer;
 
@@ -80,6 +84,15 @@ impl EmbeddedLog {
     /// [`LogError::Unavailable`] when another process has it open, the options do not fit or the
     /// disk fails; [`LogError::Corrupt`] when durable bytes are damaged.
     pub fn open(options: Options, fs: Arc<dyn FileSystem>) -> Result<Arc<Self>, LogError> {
+        let (log, Steps { writer, keeper }) = Self::open_stepped(options, fs)?;
+        log.spawn("norn-log-write", || writer.run())?;
+        log.spawn("norn-log-spare", || keeper.run())?;
+        Ok(log)
+    }
+
+    /// As [`EmbeddedLog::open`], but without threads: nothing is written unless the caller steps.
+    /// For simulations, which decide what happens when.
+    pub fn open_stepped(options: Options, fs: Arc<dyn FileSystem>) -> Result<(Arc<Self>, Steps), LogError> {
         options.check()?;
         let dir = &options.dir;
         fs.create_dir_all(dir).map_err(|e| failed(dir, &e))?;
@@ -91,15 +104,15 @@ impl EmbeddedLog {
             _ => failed(&lock_path, &e),
         })?;
         let found = recover::recover(&*fs, dir)?;
-        Self::start(options, fs, lock, found)
+        Self::assemble(options, fs, lock, found)
     }
 
-    fn start(
+    fn assemble(
         options: Options,
         fs: Arc<dyn FileSystem>,
         lock: Box<dyn FileLock>,
         mut found: Recovered,
-    ) -> Result<Arc<Self>, LogError> {
+    ) -> Result<(Arc<Self>, Steps), LogError> {
         let dir = &options.dir;
         let known = found.next.len().max(options.partitions as usize);
         found.next.resize(known, 0);
@@ -148,6 +161,8 @@ impl EmbeddedLog {
             recent_bytes: 0,
             on_fatal: options.on_fatal,
             headers: Vec::new(),
+            batch: VecDeque::new(),
+            ended: false,
         };
         let log = Self {
             shared,
@@ -158,9 +173,7 @@ impl EmbeddedLog {
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(lock)),
         };
-        log.spawn("norn-log-write", || writer.run())?;
-        log.spawn("norn-log-spare", || keeper.run())?;
-        Ok(Arc::new(log))
+        Ok((Arc::new(log), Steps { writer, keeper }))
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {

@@ -108,18 +108,20 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for records and moves all of them into `out`, which is empty. `false` when there is
-    /// none and none will come.
-    pub fn take(&self, out: &mut VecDeque<Pending>) -> bool {
+    /// Waits until there are records, or none will come.
+    pub fn wait(&self) {
         let mut state = self.state.lock();
-        while state.pending.is_empty() {
-            if state.refusal.is_some() {
-                return false;
-            }
+        while state.pending.is_empty() && state.refusal.is_none() {
             self.filled.wait(&mut state);
         }
+    }
+
+    /// Moves all records that wait into `out`, which is empty. `false` when there is none and none
+    /// will come.
+    pub fn take(&self, out: &mut VecDeque<Pending>) -> bool {
+        let mut state = self.state.lock();
         std::mem::swap(&mut state.pending, out);
-        true
+        !out.is_empty() || state.refusal.is_none()
     }
 
     /// Makes room after records were written or given up.

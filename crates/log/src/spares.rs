@@ -7,12 +7,13 @@ use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use norn_contract::fs::{FileSystem, OpenMode};
 use parking_lot::Mutex;
 
 use crate::segments::Segment;
+use crate::step::Step;
 
 /// Zeros are written and synced in pieces of this size, so that syncs of the log wait for little.
 const PIECE: usize = 4 << 20;
@@ -111,19 +112,35 @@ impl Keeper {
     /// Works until stopped.
     pub fn run(self) {
         while let Ok(job) = self.jobs.recv() {
-            let done = match job {
-                Job::Prepare => self.shared.prepare(),
-                Job::Retire(segment) => self.shared.retire(segment),
-                Job::Stop => return,
-            };
-            if let Err(error) = done {
-                tracing::warn!(dir = %self.shared.dir.display(), %error, "can not prepare or remove log segments");
+            if self.shared.work(job) == Step::Ended {
+                return;
             }
+        }
+    }
+
+    /// Does the next job; never waits for one.
+    pub fn step(&self) -> Step {
+        match self.jobs.try_recv() {
+            Ok(job) => self.shared.work(job),
+            Err(TryRecvError::Empty) => Step::Idle,
+            Err(TryRecvError::Disconnected) => Step::Ended,
         }
     }
 }
 
 impl Shared {
+    fn work(&self, job: Job) -> Step {
+        let done = match job {
+            Job::Prepare => self.prepare(),
+            Job::Retire(segment) => self.retire(segment),
+            Job::Stop => return Step::Ended,
+        };
+        if let Err(error) = done {
+            tracing::warn!(dir = %self.dir.display(), %error, "can not prepare or remove log segments");
+        }
+        Step::Worked
+    }
+
     fn has_less_than(&self, count: usize) -> bool {
         self.ready.lock().len() < count
     }

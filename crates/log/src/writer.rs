@@ -1,4 +1,6 @@
 //! The one thread that writes: takes all that waits, writes it, syncs once, and answers.
+//!
+//! [`Writer::step`] is one such round; the thread is the loop around it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,6 +16,7 @@ use crate::options::OnFatal;
 use crate::queue::Pending;
 use crate::segments::{self, Created, Segment, failed, is_full, is_passing};
 use crate::shared::Shared;
+use crate::step::Step;
 
 const PADDING: [u8; ALIGN] = [0; ALIGN];
 
@@ -44,22 +47,54 @@ pub struct Writer {
     pub on_fatal: Option<OnFatal>,
     /// Frame headers of a round, reused.
     pub headers: Vec<u8>,
+    /// Records of a round, empty between rounds.
+    pub batch: VecDeque<Pending>,
+    /// Whether the log was closed, or failed.
+    pub ended: bool,
 }
 
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub fn run(mut self) {
-        let mut batch = VecDeque::new();
-        while self.shared.queue.take(&mut batch) {
-            match self.commit(&mut batch) {
-                Ok(()) => {}
-                Err(Failure::Full(error)) => self.give_up(&mut batch, &error),
-                Err(Failure::Fatal(error)) => return self.fail(&mut batch, error),
+        while self.step() != Step::Ended {
+            self.shared.queue.wait();
+        }
+    }
+
+    /// Writes what waits; never waits for more.
+    pub fn step(&mut self) -> Step {
+        if self.ended {
+            return Step::Ended;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let open = self.shared.queue.take(&mut batch);
+        let step = match (open, batch.is_empty()) {
+            (true, true) => Step::Idle,
+            (true, false) => self.round(&mut batch),
+            (false, _) => self.end(),
+        };
+        self.batch = batch;
+        step
+    }
+
+    fn round(&mut self, batch: &mut VecDeque<Pending>) -> Step {
+        match self.commit(batch) {
+            Ok(()) => {}
+            Err(Failure::Full(error)) => self.give_up(batch, &error),
+            Err(Failure::Fatal(error)) => {
+                self.fail(batch, error);
+                return Step::Ended;
             }
         }
+        Step::Worked
+    }
+
+    fn end(&mut self) -> Step {
+        self.ended = true;
         if let Err(Failure::Fatal(error) | Failure::Full(error)) = self.write_closed() {
             tracing::warn!(%error, "ingest log could not be marked as closed");
         }
+        Step::Ended
     }
 
     /// Makes a batch durable, in as many rounds as it needs segments.
@@ -225,6 +260,7 @@ impl Writer {
 
     fn fail(&mut self, batch: &mut VecDeque<Pending>, error: LogError) {
         tracing::error!(%error, "ingest log failed and takes nothing any more");
+        self.ended = true;
         self.shared.failed.store(true, Ordering::Relaxed);
         self.shared.queue.refuse(error.clone());
         for p in batch.drain(..) {
