@@ -1,5 +1,6 @@
 //! Writes a block.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -193,9 +194,24 @@ pub fn remove(fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
     remove_files(fs, &doomed)
 }
 
+/// Whether the name of a directory says that it is what a crash left of a block.
+pub fn is_leftover(name: &str) -> bool {
+    name.ends_with(UNFINISHED) || name.ends_with(REMOVED)
+}
+
+/// Removes what a crash left of a block, whatever is missing of it.
+pub fn remove_leftover(fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
+    let named = |e: Error| e.within(&format!("cannot remove {}", dir.display()));
+    remove_files(fs, dir).map_err(named)
+}
+
 fn remove_files(fs: &dyn FileSystem, dir: &Path) -> Result<(), Error> {
     for dir in [&dir.join(chunks::DIR_NAME), dir] {
-        for name in fs.list(dir)? {
+        let names = match fs.list(dir) {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            names => names?,
+        };
+        for name in names {
             fs.remove(&dir.join(name))?;
         }
         fs.remove_dir(dir)?;

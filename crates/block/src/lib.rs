@@ -38,5 +38,5 @@ pub mod tombstones;
 pub mod ulid;
 
 pub use block::Block;
-pub use builder::{Builder, Options, REMOVED, UNFINISHED, remove};
+pub use builder::{Builder, Options, REMOVED, UNFINISHED, is_leftover, remove, remove_leftover};
 pub use error::Error;

@@ -58,6 +58,10 @@ impl FileSystem for Faulty {
     fn list(&self, dir: &Path) -> Result<Vec<String>> {
         Disk.list(dir)
     }
+
+    fn list_dirs(&self, dir: &Path) -> Result<Vec<String>> {
+        Disk.list_dirs(dir)
+    }
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(Step::Rename(from.to_owned(), to.to_owned()))?;
         Disk.rename(from, to)

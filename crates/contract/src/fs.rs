@@ -28,6 +28,9 @@ pub trait FileSystem: Send + Sync {
     /// Names of the files in `dir`, in no order.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
 
+    /// Names of the directories in `dir`, in no order.
+    fn list_dirs(&self, dir: &Path) -> Result<Vec<String>>;
+
     /// Renames a file over whatever has the new name, or a directory to a new name.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 

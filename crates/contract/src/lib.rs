@@ -13,6 +13,7 @@
 //! | [`cardinality`] | count series by label values | ingester |
 //! | [`merge`] | several sources as one | here |
 //! | [`clock`] | tell the time | kit |
+//! | [`rng`] | give random bits | here |
 //! | [`fs`] | files and directories | log |
 
 pub mod append;
@@ -22,4 +23,5 @@ pub mod clock;
 pub mod fs;
 pub mod log;
 pub mod merge;
+pub mod rng;
 pub mod source;

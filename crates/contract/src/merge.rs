@@ -1,8 +1,8 @@
 //! Several sources as one.
 //!
-//! Partitions of one process, and later heads beside blocks, each give series in label order.
-//! [`Merged`] asks all of them at once, merges their label sets and reads a series from every
-//! source that has it.
+//! Partitions of one process, and heads beside blocks, each give series in label order.
+//! [`Merged`] asks all of them, merges their label sets and reads a series from every source that
+//! has it.
 
 use std::sync::Arc;
 
@@ -18,18 +18,44 @@ use crate::source::{
 /// The union of several sources. Fails when one of them does.
 pub struct Merged {
     sources: Vec<Arc<dyn SeriesSource>>,
+    /// What all together are complete for, where it is known and they are asked one by one.
+    in_turn: Option<Coverage>,
 }
 
 impl Merged {
-    /// One source that answers for all of `sources`; a single one is given back as it is.
+    /// Sources of which each may have samples of any time, asked at once: the answer is complete
+    /// where all of them are. A single one is given back as it is.
     pub fn of(mut sources: Vec<Arc<dyn SeriesSource>>) -> Arc<dyn SeriesSource> {
         match (sources.len(), sources.pop()) {
             (1, Some(only)) => only,
             (_, last) => {
                 sources.extend(last);
-                Arc::new(Self { sources })
+                Arc::new(Self { sources, in_turn: None })
             }
         }
+    }
+
+    /// Sources between which samples move: each is asked when the one before has answered, so
+    /// that what moves from one to a later one meanwhile is seen twice rather than never.
+    ///
+    /// `coverage` is that of all together. It can not be told from the parts: a block says nothing
+    /// of the other blocks of its range, and there is no block where there was no sample.
+    pub fn in_turn(sources: Vec<Arc<dyn SeriesSource>>, coverage: Coverage) -> Arc<dyn SeriesSource> {
+        Arc::new(Self { sources, in_turn: Some(coverage) })
+    }
+
+    async fn ask<'a, T>(
+        &'a self,
+        one: impl Fn(&'a dyn SeriesSource) -> BoxFuture<'a, Result<T, SourceError>>,
+    ) -> Result<Vec<T>, SourceError> {
+        if self.in_turn.is_none() {
+            return try_join_all(self.sources.iter().map(|s| one(&**s))).await;
+        }
+        let mut answers = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            answers.push(one(&**source).await?);
+        }
+        Ok(answers)
     }
 }
 
@@ -37,11 +63,11 @@ impl SeriesSource for Merged {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
         async move {
             let limit = request.max_series;
-            let parts = try_join_all(self.sources.iter().map(|s| s.select(request.clone()))).await?;
-            let merged = merge_selections(parts);
+            let mut merged = merge_selections(self.ask(|s| s.select(request.clone())).await?);
             if limit > 0 && merged.labels.len() > limit {
                 return Err(SourceError::TooManySeries { limit });
             }
+            merged.coverage = self.in_turn.unwrap_or(merged.coverage);
             Ok(merged)
         }
         .boxed()
@@ -49,7 +75,7 @@ impl SeriesSource for Merged {
 
     fn label_names(&self, request: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
         async move {
-            let lists = try_join_all(self.sources.iter().map(|s| s.label_names(request.clone()))).await?;
+            let lists = self.ask(|s| s.label_names(request.clone())).await?;
             Ok(merge_texts(lists, request.limit))
         }
         .boxed()
@@ -61,29 +87,21 @@ impl SeriesSource for Merged {
         request: LabelsRequest,
     ) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
         async move {
-            let asked = self.sources.iter().map(|s| s.label_values(name.clone(), request.clone()));
-            Ok(merge_texts(try_join_all(asked).await?, request.limit))
+            let lists = self.ask(|s| s.label_values(name.clone(), request.clone())).await?;
+            Ok(merge_texts(lists, request.limit))
         }
         .boxed()
     }
 
     fn metadata(&self, request: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>> {
-        async move {
-            let lists = try_join_all(self.sources.iter().map(|s| s.metadata(request.clone()))).await?;
-            Ok(merge_metadata(lists, &request))
-        }
-        .boxed()
+        async move { Ok(merge_metadata(self.ask(|s| s.metadata(request.clone())).await?, &request)) }.boxed()
     }
 
     fn exemplars(
         &self,
         request: ExemplarsRequest,
     ) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
-        async move {
-            let lists = try_join_all(self.sources.iter().map(|s| s.exemplars(request.clone()))).await?;
-            Ok(merge_exemplars(lists))
-        }
-        .boxed()
+        async move { Ok(merge_exemplars(self.ask(|s| s.exemplars(request.clone())).await?)) }.boxed()
     }
 }
 
@@ -92,7 +110,7 @@ struct MergedData {
     parts: Vec<Arc<dyn SeriesData>>,
     /// `places[starts[i]..starts[i + 1]]` belong to series `i`.
     starts: Vec<u32>,
-    places: Vec<(u16, u32)>,
+    places: Vec<(u32, u32)>,
 }
 
 impl SeriesData for MergedData {
@@ -103,6 +121,7 @@ impl SeriesData for MergedData {
         }
         if places.len() > 1 {
             out.chunks.sort_by_key(|c| c.mint);
+            out.drop_repeated();
         }
         Ok(())
     }
@@ -121,7 +140,7 @@ fn merge_selections(parts: Vec<Selection>) -> Selection {
         starts.push(places.len() as u32);
         for (i, part) in parts.iter().enumerate() {
             if part.labels.get(heads[i]) == Some(&least) {
-                places.push((i as u16, heads[i] as u32));
+                places.push((i as u32, heads[i] as u32));
                 heads[i] += 1;
             }
         }
@@ -195,10 +214,16 @@ pub fn sort_exemplars(exemplars: &mut Vec<Exemplar>) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{poll_fn, ready};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
+
+    use futures::executor::block_on;
     use norn_model::chunk::ChunkEncoding;
     use norn_model::metadata::Metadata;
 
     use super::*;
+    use crate::source::Need;
 
     struct Fixed(Vec<i64>);
 
@@ -235,6 +260,86 @@ mod tests {
         assert_eq!(times(0), [(20, 20), (50, 50)]);
         assert_eq!(times(1), [(9, 9)]);
         assert_eq!(times(2), [(7, 7)]);
+    }
+
+    type Answer = BoxFuture<'static, Result<Selection, SourceError>>;
+
+    /// Answers selections.
+    struct Fake<F>(F);
+
+    impl<F: Fn() -> Answer + Send + Sync> SeriesSource for Fake<F> {
+        fn select(&self, _: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
+            (self.0)()
+        }
+
+        fn label_names(&self, _: LabelsRequest) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+            ready(Ok(Vec::new())).boxed()
+        }
+
+        fn label_values(
+            &self,
+            _: String,
+            _: LabelsRequest,
+        ) -> BoxFuture<'_, Result<Vec<String>, SourceError>> {
+            ready(Ok(Vec::new())).boxed()
+        }
+
+        fn metadata(&self, _: MetadataRequest) -> BoxFuture<'_, Result<Vec<MetricMetadata>, SourceError>> {
+            ready(Ok(Vec::new())).boxed()
+        }
+
+        fn exemplars(&self, _: ExemplarsRequest) -> BoxFuture<'_, Result<Vec<SeriesExemplars>, SourceError>> {
+            ready(Ok(Vec::new())).boxed()
+        }
+    }
+
+    /// Lets others run first.
+    async fn yield_once() {
+        let mut yielded = false;
+        let poll = poll_fn(move |context| {
+            context.waker().wake_by_ref();
+            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        poll.await;
+    }
+
+    /// A head that answers late, and blocks that have its series from then on.
+    fn moving() -> Vec<Arc<dyn SeriesSource>> {
+        let moved = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&moved);
+        let head = Fake(move || {
+            let cut = Arc::clone(&cut);
+            async move {
+                yield_once().await;
+                cut.store(true, Ordering::SeqCst);
+                Ok(selection(&[("1", 50)]))
+            }
+            .boxed()
+        });
+        let blocks = Fake(move || {
+            let series: &[_] = if moved.load(Ordering::SeqCst) { &[("1", 50)] } else { &[] };
+            ready(Ok(selection(series))).boxed()
+        });
+        vec![Arc::new(head), Arc::new(blocks)]
+    }
+
+    #[test]
+    fn what_moves_between_sources_that_are_asked_in_turn_is_in_both_and_comes_out_once() {
+        let request =
+            SelectRequest { matchers: Arc::new([]), mint: 0, maxt: 99, need: Need::Samples, max_series: 0 };
+        let coverage = Coverage { mint: 7, maxt: i64::MAX };
+        let merged = block_on(Merged::in_turn(moving(), coverage).select(request)).expect("selects");
+        assert_eq!((merged.labels.len(), merged.coverage), (1, coverage));
+        let mut buf = ChunkBuf::default();
+        merged.data.read(0, &mut buf).expect("reads");
+        assert_eq!((buf.bytes.len(), buf.chunks.len()), (2, 1));
+    }
+
+    #[test]
+    fn coverage_of_sources_with_other_series_is_what_all_cover() {
+        let part = |mint, maxt| Selection { coverage: Coverage { mint, maxt }, ..selection(&[]) };
+        let merged = merge_selections(vec![part(5, 90), part(0, 80)]);
+        assert_eq!(merged.coverage, Coverage { mint: 5, maxt: 80 });
     }
 
     #[test]

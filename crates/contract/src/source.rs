@@ -113,6 +113,17 @@ impl ChunkBuf {
         self.chunks.push(ChunkSlice { encoding, mint, maxt, start, len: bytes.len() });
     }
 
+    /// Drops chunks that are equal to the one before, as when a source and the one it moves its
+    /// samples to both have them.
+    pub fn drop_repeated(&mut self) {
+        let bytes = &self.bytes;
+        let bytes = |c: &ChunkSlice| &bytes[c.start..c.start + c.len];
+        self.chunks.dedup_by(|next, kept| {
+            (next.mint, next.maxt, next.encoding) == (kept.mint, kept.maxt, kept.encoding)
+                && bytes(next) == bytes(kept)
+        });
+    }
+
     /// The bytes of `chunk`.
     pub fn slice(&self, chunk: &ChunkSlice) -> &[u8] {
         &self.bytes[chunk.start..chunk.start + chunk.len]

@@ -18,6 +18,17 @@ struct DiskLock(#[allow(dead_code)] fs::File);
 
 impl FileLock for DiskLock {}
 
+fn names(dir: &Path, keep: impl Fn(&fs::FileType) -> bool) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if keep(&entry.file_type()?) {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
+}
+
 impl FileSystem for Disk {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Box<dyn File>> {
         let mut options = OpenOptions::new();
@@ -30,14 +41,11 @@ impl FileSystem for Disk {
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                names.extend(entry.file_name().into_string().ok());
-            }
-        }
-        Ok(names)
+        names(dir, fs::FileType::is_file)
+    }
+
+    fn list_dirs(&self, dir: &Path) -> Result<Vec<String>> {
+        names(dir, fs::FileType::is_dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -137,6 +145,8 @@ mod tests {
         drop(lock);
         assert!(Disk.lock(&path).is_ok());
         assert_eq!(Disk.open(&path, OpenMode::Create).err().unwrap().kind(), ErrorKind::AlreadyExists);
+        Disk.create_dir_all(&dir.path().join("d")).unwrap();
         assert_eq!(Disk.list(dir.path()).unwrap(), ["LOCK"]);
+        assert_eq!(Disk.list_dirs(dir.path()).unwrap(), ["d"]);
     }
 }

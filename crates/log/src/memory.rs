@@ -2,7 +2,7 @@
 //!
 //! What is not synced is lost by a crash, sector by sector and at random; names that were not
 //! synced are lost from some point on. A failed sync leaves pages that read well and will never
-//! be durable, as Linux does.
+//! be durable, as Linux does. Directories are but parts of names.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -23,8 +23,8 @@ struct Inner {
     inodes: Vec<Inode>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
-    /// Name changes since the last sync of a directory; each is atomic.
-    pending: Vec<Vec<(PathBuf, Option<usize>)>>,
+    /// Name changes since the last sync of a directory.
+    pending: Vec<Change>,
     locks: HashSet<PathBuf>,
     capacity: Option<usize>,
     failing_syncs: usize,
@@ -34,6 +34,57 @@ struct Inner {
     crash_at: Option<u64>,
     /// Number of restarts; handles of an earlier life are dead.
     life: u64,
+}
+
+/// An atomic change of names.
+enum Change {
+    /// Each name gets a file, or goes.
+    Files(Vec<(PathBuf, Option<usize>)>),
+    /// Everything below the first moves below the second.
+    Directory(PathBuf, PathBuf),
+}
+
+impl Change {
+    /// Whether a sync of `dir` makes it durable.
+    fn is_of(&self, dir: &Path) -> bool {
+        match self {
+            Self::Files(files) => files.iter().any(|(path, _)| path.parent() == Some(dir)),
+            Self::Directory(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            Self::Files(files) => {
+                for (path, inode) in files {
+                    match inode {
+                        Some(inode) => names.insert(path.clone(), *inode),
+                        None => names.remove(path),
+                    };
+                }
+            }
+            Self::Directory(from, to) => {
+                let moved: Vec<_> = names.extract_if(.., |path, _| path.starts_with(from)).collect();
+                names.extend(moved.into_iter().map(|(path, inode)| (moved_path(path, from, to), inode)));
+            }
+        }
+    }
+
+    /// Follows a directory that was moved since.
+    fn follow(&mut self, from: &Path, to: &Path) {
+        if let Self::Files(files) = self {
+            for (path, _) in files {
+                *path = moved_path(std::mem::take(path), from, to);
+            }
+        }
+    }
+}
+
+fn moved_path(path: PathBuf, from: &Path, to: &Path) -> PathBuf {
+    match path.strip_prefix(from) {
+        Ok(rest) => to.join(rest),
+        Err(_) => path,
+    }
 }
 
 #[derive(Default)]
@@ -112,11 +163,13 @@ impl Inner {
         Ok(())
     }
 
-    fn change(&mut self, changes: Vec<(PathBuf, Option<usize>)>) {
-        for (path, inode) in &changes {
-            apply(&mut self.names, path, *inode);
-        }
-        self.pending.push(changes);
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.pending.push(change);
+    }
+
+    fn has_below(&self, dir: &Path) -> bool {
+        self.names.keys().any(|path| path != dir && path.starts_with(dir))
     }
 
     fn inode(&self, path: &Path) -> Result<usize> {
@@ -126,13 +179,6 @@ impl Inner {
     fn used(&self) -> usize {
         self.names.values().map(|i| self.inodes[*i].cache.len()).sum()
     }
-}
-
-fn apply(names: &mut BTreeMap<PathBuf, usize>, path: &Path, inode: Option<usize>) {
-    match inode {
-        Some(inode) => names.insert(path.to_owned(), inode),
-        None => names.remove(path),
-    };
 }
 
 impl MemoryFs {
@@ -162,8 +208,8 @@ impl MemoryFs {
         let mut inner = self.0.lock();
         let inner = &mut *inner;
         let kept = dice.below(inner.pending.len() as u64 + 1) as usize;
-        for (path, inode) in inner.pending.drain(..).take(kept).flatten() {
-            apply(&mut inner.durable_names, &path, inode);
+        for change in inner.pending.drain(..).take(kept) {
+            change.apply(&mut inner.durable_names);
         }
         inner.names.clone_from(&inner.durable_names);
         for inode in &mut inner.inodes {
@@ -210,7 +256,7 @@ impl FileSystem for MemoryFs {
             inner.operate()?;
             inner.inodes.push(Inode::default());
             let inode = inner.inodes.len() - 1;
-            inner.change(vec![(path.to_owned(), Some(inode))]);
+            inner.change(Change::Files(vec![(path.to_owned(), Some(inode))]));
             inode
         } else {
             inner.inode(path)?
@@ -229,11 +275,27 @@ impl FileSystem for MemoryFs {
         Ok(in_dir.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned())).collect())
     }
 
+    fn list_dirs(&self, dir: &Path) -> Result<Vec<String>> {
+        let inner = self.0.lock();
+        let in_dir = |path: &PathBuf| {
+            let mut rest = path.strip_prefix(dir).ok()?.components();
+            let first = rest.next()?;
+            rest.next().and(first.as_os_str().to_str().map(str::to_owned))
+        };
+        let names: BTreeSet<String> = inner.names.keys().filter_map(in_dir).collect();
+        Ok(names.into_iter().collect())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut inner = self.0.lock();
         inner.operate()?;
-        let inode = inner.inode(from)?;
-        inner.change(vec![(from.to_owned(), None), (to.to_owned(), Some(inode))]);
+        let change = match inner.inode(from) {
+            Ok(inode) => Change::Files(vec![(from.to_owned(), None), (to.to_owned(), Some(inode))]),
+            Err(_) if inner.has_below(to) => return Err(ErrorKind::DirectoryNotEmpty.into()),
+            Err(_) if inner.has_below(from) => Change::Directory(from.to_owned(), to.to_owned()),
+            Err(e) => return Err(e),
+        };
+        inner.change(change);
         Ok(())
     }
 
@@ -241,7 +303,7 @@ impl FileSystem for MemoryFs {
         let mut inner = self.0.lock();
         inner.operate()?;
         inner.inode(path)?;
-        inner.change(vec![(path.to_owned(), None)]);
+        inner.change(Change::Files(vec![(path.to_owned(), None)]));
         Ok(())
     }
 
@@ -249,12 +311,18 @@ impl FileSystem for MemoryFs {
         let mut inner = self.0.lock();
         inner.operate()?;
         let inner = &mut *inner;
-        let is_here = |c: &Vec<(PathBuf, Option<usize>)>| c.iter().any(|(p, _)| p.parent() == Some(dir));
-        for changes in inner.pending.extract_if(.., |c| is_here(c)) {
-            for (path, inode) in changes {
-                apply(&mut inner.durable_names, &path, inode);
+        let mut waiting: Vec<Change> = Vec::new();
+        for change in std::mem::take(&mut inner.pending) {
+            if !change.is_of(dir) {
+                waiting.push(change);
+                continue;
+            }
+            change.apply(&mut inner.durable_names);
+            if let Change::Directory(from, to) = &change {
+                waiting.iter_mut().for_each(|earlier| earlier.follow(from, to));
             }
         }
+        inner.pending = waiting;
         Ok(())
     }
 
@@ -412,6 +480,33 @@ mod tests {
                 [p] if p == Path::new("/new") => kept += 1,
                 [p] if p == Path::new("/old") => lost += 1,
                 other => panic!("{other:?}"),
+            }
+        }
+        assert!(kept > 0 && lost > 0);
+    }
+
+    #[test]
+    fn a_directory_moves_whole_or_not_at_all_and_its_unsynced_names_are_lost() {
+        let (tmp, made, dir) = (Path::new("/d/a.tmp"), Path::new("/d/a"), Path::new("/d"));
+        let (mut kept, mut lost) = (0, 0);
+        for seed in 0..40 {
+            let fs = MemoryFs::default();
+            for name in ["x", "c/y"] {
+                fs.put(&tmp.join(name), vec![1]);
+            }
+            fs.open(&tmp.join("late"), OpenMode::Create).unwrap();
+            assert_eq!(fs.list_dirs(dir).unwrap(), ["a.tmp"]);
+            fs.rename(tmp, made).unwrap();
+            assert_eq!(fs.list_dirs(dir).unwrap(), ["a"]);
+            assert_eq!(fs.list_dirs(made).unwrap(), ["c"]);
+            assert_eq!(fs.rename(tmp, made).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+            fs.sync_dir(dir).unwrap();
+            fs.restart(&mut Dice::new(seed));
+            assert!(fs.paths().iter().all(|p| p.starts_with(made)), "{:?}", fs.paths());
+            match fs.paths().len() {
+                3 => kept += 1,
+                2 => lost += 1,
+                other => panic!("{other} names"),
             }
         }
         assert!(kept > 0 && lost > 0);
