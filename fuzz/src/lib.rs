@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("remote_write_2", targets::remote_write::v2, seeds::wire::remote_write_2),
     target("content", targets::content::target, seeds::wire::content),
     target("record", targets::record::target, seeds::wire::record),
+    target("record_columns", targets::record_columns::target, seeds::wire::record_columns),
     target("settings", targets::settings::target, seeds::wire::settings),
     Target { max_len: 24 << 10, ..target("log", targets::log::target, seeds::log::segments) },
     target("block_index", targets::block::index, seeds::block::indexes),

@@ -76,7 +76,7 @@ pub enum LogError {
 
 /// A log.
 ///
-/// It refuses to look into records, to reorder them, and to acknowledge what a power cut could
+/// It refuses to judge or change records, to reorder them, and to acknowledge what a power cut could
 /// still take away.
 pub trait IngestLog: Send + Sync {
     /// Partitions that take new records: `0..writable()`.

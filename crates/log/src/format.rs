@@ -26,6 +26,7 @@ const MAX_NUMBER: u64 = 1 << 62;
 const VERBATIM: u8 = 1;
 const ZSTD: u8 = 2;
 const SETTINGS: u8 = 3;
+const COLUMNS: u8 = 4;
 const CLOSED: u8 = 128;
 /// Types from here on take no offset; a reader that does not know one steps over it.
 const FIRST_SKIPPABLE: u8 = CLOSED + 1;
@@ -144,6 +145,8 @@ pub enum Encoding {
     Plain,
     /// One zstd frame.
     Zstd,
+    /// Columns.
+    Columns,
 }
 
 /// What a frame is.
@@ -164,6 +167,7 @@ impl FrameKind {
         match kind {
             VERBATIM => Self::Record(RecordKind::Write(version), Encoding::Plain),
             ZSTD => Self::Record(RecordKind::Write(version), Encoding::Zstd),
+            COLUMNS => Self::Record(RecordKind::Write(version), Encoding::Columns),
             SETTINGS => Self::Record(RecordKind::Settings, Encoding::Plain),
             CLOSED => Self::Closed,
             FIRST_SKIPPABLE.. => Self::Skip,
@@ -175,6 +179,7 @@ impl FrameKind {
         match self {
             Self::Record(RecordKind::Write(version), Encoding::Plain) => (VERBATIM, version),
             Self::Record(RecordKind::Write(version), Encoding::Zstd) => (ZSTD, version),
+            Self::Record(RecordKind::Write(version), Encoding::Columns) => (COLUMNS, version),
             Self::Record(RecordKind::Settings, _) => (SETTINGS, 0),
             Self::Closed | Self::Skip => (CLOSED, 0),
             Self::Unknown(other) => (other, 0),
@@ -201,7 +206,7 @@ pub struct FrameHeader {
     pub timestamp: Millis,
     /// Bytes of the segment that were durable when this frame was written.
     pub synced: u32,
-    /// Bytes of the value after decompression.
+    /// Bytes of the value.
     pub value_len: u32,
 }
 
@@ -338,7 +343,7 @@ mod tests {
 
     #[test]
     fn unknown_types_say_whether_they_can_be_stepped_over() {
-        assert_eq!(FrameKind::from_bytes(4, 0), FrameKind::Unknown(4));
+        assert_eq!(FrameKind::from_bytes(5, 0), FrameKind::Unknown(5));
         assert_eq!(FrameKind::from_bytes(0, 0), FrameKind::Unknown(0));
         assert_eq!(FrameKind::from_bytes(200, 0), FrameKind::Skip);
     }

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`options`] | how a log is opened |
 //! | `format` | bytes of segments and frames |
+//! | `pack` | values in frames: columns, zstd |
 //! | `recover` | what is found at opening; torn tail or damage |
 //! | `queue`, `writer` | group commit |
 //! | `tail`, `reader`, `cursor` | reading, from memory and from files |
@@ -34,6 +35,7 @@ pub mod memory;
 
 mod cursor;
 mod format;
+mod pack;
 mod queue;
 mod reader;
 mod recover;
@@ -55,7 +57,8 @@ use norn_contract::log::{IngestLog, LogError, LogReader, Offset, Partition, Reco
 use parking_lot::Mutex;
 
 use crate::format::SegmentHeader;
-use crate::options::{Compression, Options};
+use crate::options::Options;
+use crate::pack::{Packers, Unpacker};
 use crate::queue::{Pending, Queue};
 use crate::reader::Reader;
 use crate::recover::Recovered;
@@ -73,7 +76,7 @@ pub struct EmbeddedLog {
     fs: Arc<dyn FileSystem>,
     writable: Partition,
     max_record_bytes: usize,
-    compression: Compression,
+    packers: Packers,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<Box<dyn FileLock>>>,
 }
@@ -169,7 +172,7 @@ impl EmbeddedLog {
             fs,
             writable: options.partitions,
             max_record_bytes: options.max_record_bytes,
-            compression: options.compression,
+            packers: Packers::new(options.compression),
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(lock)),
         };
@@ -241,7 +244,7 @@ impl IngestLog for EmbeddedLog {
 
     fn append(&self, partition: Partition, record: Record) -> BoxFuture<'static, Result<Offset, LogError>> {
         let queued = self.admit(partition, &record).and_then(|()| {
-            let (pending, outcome) = Pending::new(partition, record, self.compression);
+            let (pending, outcome) = Pending::new(partition, record, &self.packers);
             self.shared.queue.push(pending).map(|()| outcome)
         });
         match queued {
@@ -268,6 +271,7 @@ impl IngestLog for EmbeddedLog {
             next: from,
             place: None,
             tenant: None,
+            unpacker: Unpacker::default(),
         }))
     }
 

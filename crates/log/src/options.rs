@@ -8,14 +8,16 @@ use norn_contract::log::LogError;
 
 use crate::format::{ALIGN, FRAME_HEADER, MAX_PARTITIONS, MAX_VALUE, SegmentHeader};
 
-/// How values are kept on disk.
+/// How values are kept on disk. Whoever appends does the work; all forms are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// As they are.
-    #[default]
     None,
-    /// zstd level 1, where that makes a value smaller. Done by whoever appends.
+    /// zstd level 1, where that makes a value smaller.
     Zstd,
+    /// Records of version 2 as columns, where that makes them smaller.
+    #[default]
+    Columns,
 }
 
 /// Told once when the log can not go on.
@@ -62,7 +64,7 @@ impl Options {
             memory_bytes: 64 << 20,
             spare_segments: 1,
             recycled_segments: 4,
-            compression: Compression::None,
+            compression: Compression::default(),
             salt: RandomState::new().hash_one(0) as u32,
             on_fatal: None,
         }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use norn_contract::log::{LogError, Offset, Partition, Record, RecordKind};
+use norn_contract::log::{LogError, Offset, Partition, Record};
 use parking_lot::{Condvar, Mutex};
 
 use crate::format::{Encoding, crc};
-use crate::options::Compression;
+use crate::pack::Packers;
 
 /// Where the outcome of an append comes from.
 pub type Outcome = oneshot::Receiver<Result<Offset, LogError>>;
@@ -30,13 +30,10 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Compresses and takes the checksum.
-    pub fn new(partition: Partition, record: Record, compression: Compression) -> (Self, Outcome) {
+    /// Packs and takes the checksum.
+    pub fn new(partition: Partition, record: Record, packers: &Packers) -> (Self, Outcome) {
         let (reply, outcome) = oneshot::channel();
-        let (payload, encoding) = match compress(&record, compression) {
-            Some(smaller) => (smaller, Encoding::Zstd),
-            None => (record.value.clone(), Encoding::Plain),
-        };
+        let (payload, encoding) = packers.pack(&record);
         let crc = crc(&payload);
         (Self { partition, record, payload, encoding, crc, reply }, outcome)
     }
@@ -55,14 +52,6 @@ impl Pending {
 
 /// Who waits for an append.
 pub struct Reply(oneshot::Sender<Result<Offset, LogError>>);
-
-fn compress(record: &Record, compression: Compression) -> Option<Bytes> {
-    if compression == Compression::None || record.kind == RecordKind::Settings {
-        return None;
-    }
-    let out = zstd::bulk::compress(&record.value, 1).ok()?;
-    (out.len() < record.value.len()).then(|| Bytes::from(out))
-}
 
 /// The queue.
 pub struct Queue {

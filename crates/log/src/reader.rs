@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use norn_contract::fs::{FileSystem, OpenMode};
 use norn_contract::log::{LogError, LogReader, Offset, Partition, Record};
 use norn_model::tenant::Tenant;
 
 use crate::cursor::Cursor;
-use crate::format::{Encoding, FrameHeader, FrameKind, MAX_VALUE};
+use crate::format::{FrameHeader, FrameKind};
+use crate::pack::Unpacker;
 use crate::recover::corrupt;
 use crate::segments::{Segment, is_passing};
 use crate::shared::Shared;
@@ -34,6 +34,7 @@ pub struct Reader {
     pub place: Option<Place>,
     /// The tenant of the last record read from a file; most often also that of the next.
     pub tenant: Option<Tenant>,
+    pub unpacker: Unpacker,
 }
 
 /// A place in a file.
@@ -163,18 +164,7 @@ impl Reader {
             }
         };
         self.tenant = Some(tenant.clone());
-        let value_len = header.value_len as usize;
-        let value = match encoding {
-            Encoding::Plain => Bytes::copy_from_slice(payload),
-            Encoding::Zstd if value_len > MAX_VALUE => return Err("a value is too large"),
-            Encoding::Zstd => {
-                let value = zstd::bulk::decompress(payload, value_len);
-                Bytes::from(value.map_err(|_| "a value can not be decompressed")?)
-            }
-        };
-        if value.len() != value_len {
-            return Err("a value has another length than its frame says");
-        }
+        let value = self.unpacker.unpack(encoding, payload, header.value_len as usize)?;
         Ok(Record { tenant, kind, timestamp: header.timestamp, value })
     }
 }

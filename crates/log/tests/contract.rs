@@ -39,7 +39,11 @@ fn in_memory_with_readers_that_read_files() {
 }
 
 #[test]
-fn compressed() {
+fn in_every_form() {
     let fs: Arc<dyn FileSystem> = Arc::new(MemoryFs::default());
-    check("/c".as_ref(), &fs, |o| (o.memory_bytes, o.compression) = (0, Compression::Zstd));
+    for (dir, compression) in
+        [("/c", Compression::Columns), ("/d", Compression::Zstd), ("/e", Compression::None)]
+    {
+        check(dir.as_ref(), &fs, |o| (o.memory_bytes, o.compression) = (0, compression));
+    }
 }

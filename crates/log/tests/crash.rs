@@ -24,9 +24,11 @@ fn options(dice: &mut Dice) -> Options {
     options.memory_bytes = if dice.below(2) == 0 { 0 } else { 1 << 20 };
     options.spare_segments = dice.below(3) as usize;
     options.recycled_segments = dice.below(3) as usize;
-    if dice.below(3) == 0 {
-        options.compression = Compression::Zstd;
-    }
+    options.compression = match dice.below(4) {
+        0 => Compression::None,
+        1 => Compression::Zstd,
+        _ => Compression::Columns,
+    };
     options.salt = 1;
     options
 }
@@ -143,6 +145,7 @@ fn plain(segment_bytes: u64) -> Options {
     options.max_record_bytes = 20 << 10;
     options.spare_segments = 0;
     options.recycled_segments = 0;
+    options.compression = Compression::None;
     options
 }
 

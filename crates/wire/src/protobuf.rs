@@ -306,7 +306,7 @@ pub(crate) fn unzigzag(n: u64) -> i64 {
 }
 
 #[inline]
-fn zigzag(n: i64) -> u64 {
+pub(crate) fn zigzag(n: i64) -> u64 {
     (n << 1 ^ n >> 63) as u64
 }
 

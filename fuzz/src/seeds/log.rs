@@ -23,7 +23,7 @@ fn segment(compression: Compression, closed: bool) -> Option<Vec<u8>> {
     for i in 0..6u8 {
         let kind = if i == 3 { RecordKind::Settings } else { RecordKind::Write(i % 3) };
         let tenant = Tenant::admit(["a", "team-b"][usize::from(i % 2)]).ok()?;
-        let value = Bytes::from(vec![i; usize::from(i) * 40]);
+        let value = if i == 5 { record()? } else { Bytes::from(vec![i; usize::from(i) * 40]) };
         let record = Record { tenant, kind, timestamp: i64::from(i), value };
         block_on(log.append(u32::from(i % 2), record)).ok()?;
     }
@@ -36,11 +36,16 @@ fn segment(compression: Compression, closed: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The last of the seeds of records.
+fn record() -> Option<Bytes> {
+    super::wire::record().last().map(|seed| Bytes::copy_from_slice(&seed[1..]))
+}
+
 /// Whole and unfinished logs; checksums mended after a change or not.
 pub fn segments() -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     for (compression, closed) in
-        [(Compression::None, true), (Compression::None, false), (Compression::Zstd, true)]
+        [(Compression::None, true), (Compression::Columns, false), (Compression::Zstd, true)]
     {
         let segment = segment(compression, closed).unwrap_or_default();
         out.extend([0u8, 1, 2, 3].map(|flags| [&[flags][..], &segment].concat()));

@@ -115,6 +115,17 @@ pub fn record() -> Vec<Vec<u8>> {
     vec![[&[0][..], texts].concat(), [&[1][..], texts].concat(), [&[2][..], &refs.encode_to_vec()].concat()]
 }
 
+/// Columns of records, with the record's length in front.
+pub fn record_columns() -> Vec<Vec<u8>> {
+    let columns = |seed: Vec<u8>| {
+        let value = &seed[1..];
+        let mut out = (value.len() as u16).to_le_bytes().to_vec();
+        norn_wire::record::columns::Splitter::new().split(value, &mut out);
+        out
+    };
+    record().into_iter().map(columns).collect()
+}
+
 /// Settings records.
 pub fn settings() -> Vec<Vec<u8>> {
     let settings = FoldSettings {

@@ -9,5 +9,6 @@ pub mod log;
 pub mod matcher;
 pub mod promql;
 pub mod record;
+pub mod record_columns;
 pub mod remote_write;
 pub mod settings;

@@ -5,6 +5,7 @@
 //! is drawn in `docs/formats/record.md`.
 
 mod builder;
+pub mod columns;
 mod symbols;
 #[cfg(test)]
 mod tests;

@@ -137,7 +137,7 @@ fn labels() -> impl Strategy<Value = Vec<LabelPair>> {
     vec((text(), text()).prop_map(|(n, v)| LabelPair { name: n.into(), value: v.into() }), 0..5)
 }
 
-fn text_record() -> impl Strategy<Value = WriteRequest> {
+pub(super) fn text_record() -> impl Strategy<Value = WriteRequest> {
     let exemplar = (labels(), float(), time());
     let exemplar = exemplar.prop_map(|(labels, value, timestamp)| TextExemplar { labels, value, timestamp });
     let lists = (vec(sample(), 0..3), vec(exemplar, 0..2), vec(histogram(false), 0..2));
@@ -164,7 +164,7 @@ fn refs() -> impl Strategy<Value = Vec<u32>> {
     ]
 }
 
-fn ref_record() -> impl Strategy<Value = WriteRequest> {
+pub(super) fn ref_record() -> impl Strategy<Value = WriteRequest> {
     let exemplar = (refs(), float(), time());
     let exemplar = exemplar.prop_map(|(labels_refs, value, timestamp)| proto::RefExemplar {
         labels_refs,
@@ -210,7 +210,7 @@ fn reordered(record: &WriteRequest, keys: &[u32]) -> Vec<u8> {
 }
 
 /// Builds again what a view holds.
-fn rebuild(builder: &mut Builder, view: &View) -> bytes::Bytes {
+pub(super) fn rebuild(builder: &mut Builder, view: &View) -> bytes::Bytes {
     for s in view.series() {
         let mut series = builder.series(s.labels());
         for s in s.samples() {
