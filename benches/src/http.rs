@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+/// How long an answer may keep silent.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One connection to a server.
 pub struct Client {
@@ -31,6 +35,7 @@ impl Client {
     pub fn connect(host: &str) -> Result<Self> {
         let stream = TcpStream::connect(host).with_context(|| format!("connecting to {host}"))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { host: host.to_owned(), stream: BufReader::new(stream), head: Vec::new() })
     }
 

@@ -2,8 +2,8 @@
 
 mod active_queries;
 mod blocks;
-mod durability;
 mod exemplars;
+mod faults;
 mod generated_queries;
 mod hostile_queries;
 mod hostile_writes;

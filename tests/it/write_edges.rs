@@ -1,11 +1,10 @@
 //! The write road at its edges: headers of refusals, memory, files, damage, other partitions.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use norn_benches::process::usage;
-use norn_tests::norn::{Norn, binary};
+use norn_tests::norn::{Norn, refused};
 use norn_tests::push::{V1, V2, body, push, raw, snappy};
 
 use crate::support::{now_ms, text};
@@ -77,13 +76,6 @@ fn a_tenant_is_whole_whatever_the_number_of_partitions() -> Result<()> {
     Ok(())
 }
 
-/// Starts a server that must refuse to run, and gives back what it says.
-fn refused(args: &[String]) -> Result<String> {
-    let output = Command::new(binary()?).args(args).output()?;
-    ensure!(output.status.code() == Some(1), "{args:?}: {}", output.status);
-    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
 #[test]
 fn targets_that_do_not_exist_yet_are_refused_by_name() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -94,25 +86,6 @@ fn targets_that_do_not_exist_yet_are_refused_by_name() -> Result<()> {
         ensure!(said.contains(&format!("-target (YAML target) names \"{name}\"")), "{said}");
     }
     ensure!(std::fs::read_dir(dir.path())?.next().is_none(), "something was made all the same");
-    Ok(())
-}
-
-#[test]
-fn damage_to_what_was_durable_ends_the_process_and_names_the_place() -> Result<()> {
-    let mut norn = Norn::start(&["-self-monitoring.enabled=false", "-embedded-log.partitions=1"])?;
-    for i in 0..20 {
-        push(&norn.server, &[(&[("__name__", "m"), ("i", &i.to_string())], now_ms(), 1.0)])?;
-    }
-    norn.crash_and_restart()?;
-    norn.process.terminate(PATIENCE)?;
-    let first = norn.data_dir().join("log/00000000000000000000.log");
-    let mut bytes = std::fs::read(&first)?;
-    let at = bytes.len() - 300;
-    bytes[at] ^= 0x10;
-    std::fs::write(&first, bytes)?;
-    let data = format!("-data-dir={}", norn.data_dir().display());
-    let said = refused(&["-server.http-listen-port=0".to_owned(), data])?;
-    ensure!(said.contains("ingest log is corrupt") && said.contains("00000.log at byte "), "{said}");
     Ok(())
 }
 

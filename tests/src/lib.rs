@@ -8,6 +8,8 @@
 //! | [`prometheus`] | the oracle and sender, and its node_exporter |
 //! | [`api`] | queries over HTTP |
 //! | [`push`] | remote-write requests by hand |
+//! | [`read`] | remote read by hand |
+//! | [`ledger`] | what was acknowledged, held against what is there |
 //! | [`compare`] | two JSON answers, value by value |
 //! | [`generator`] | data and queries made from a seed |
 //! | [`differential`] | generated queries asked of both servers |
@@ -16,7 +18,9 @@ pub mod api;
 pub mod compare;
 pub mod differential;
 pub mod generator;
+pub mod ledger;
 pub mod norn;
 pub mod process;
 pub mod prometheus;
 pub mod push;
+pub mod read;

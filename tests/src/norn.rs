@@ -1,9 +1,10 @@
 //! The server under test.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::api::Server;
@@ -36,6 +37,13 @@ fn target_dir() -> PathBuf {
         Some(dir) => PathBuf::from(dir),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
     }
+}
+
+/// Starts a server that must refuse to run, and gives back what it says.
+pub fn refused(args: &[String]) -> Result<String> {
+    let output = Command::new(binary()?).args(args).output()?;
+    ensure!(output.status.code() == Some(1), "{args:?}: {}", output.status);
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 impl Norn {
@@ -77,8 +85,14 @@ impl Norn {
 
     /// Starts it again after it ended.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = Process::start(&binary()?, &self.args, &self.log_path())?;
+        self.spawn()?;
         self.wait_ready()
+    }
+
+    /// Starts it again and does not wait for it.
+    pub fn spawn(&mut self) -> Result<()> {
+        self.process = Process::start(&binary()?, &self.args, &self.log_path())?;
+        Ok(())
     }
 
     /// Starts it again with these flags besides those of before.

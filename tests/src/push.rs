@@ -28,6 +28,18 @@ pub fn body(series: &[OneSample<'_>]) -> Vec<u8> {
     raw
 }
 
+/// Appends a length-delimited protobuf field; `tag` is its key's one byte.
+pub fn field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    let mut n = bytes.len();
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+    out.extend_from_slice(bytes);
+}
+
 /// Snappy block format.
 pub fn snappy(raw: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(raw).unwrap_or_default()

@@ -37,6 +37,7 @@ const PARTS: &[Part] = &[
         full: false,
         run: integration,
     },
+    Part { name: "faults", budget: minutes(2), needs: &[], full: false, run: faults },
     Part {
         name: "generated queries, all",
         budget: minutes(5),
@@ -44,8 +45,12 @@ const PARTS: &[Part] = &[
         full: true,
         run: generated_all,
     },
+    Part { name: "200 × kill -9", budget: minutes(12), needs: &[], full: true, run: kills },
     Part { name: "fuzz, long", budget: minutes(15), needs: &[], full: true, run: fuzz_long },
 ];
+
+/// Tests that make a fault under load.
+const FAULTS: &str = "faults::";
 
 /// Runs the parts; the error names the first that failed.
 pub fn run(args: &[String]) -> Result<()> {
@@ -140,14 +145,32 @@ fn generated_all() -> Result<()> {
 }
 
 fn generated_queries() -> Command {
-    let args =
-        ["test", "--quiet", "--locked", "--package", "norn-tests", "--test", "it", "generated_queries"];
-    let mut test = run::cargo(&args);
-    test.args(["--", "--nocapture"]);
+    let mut test = tests_of("generated_queries");
     if let Some(path) = components::find("prometheus") {
         test.env("NORN_PROMETHEUS", path);
     }
     test
+}
+
+/// Integration tests whose names hold `filter`, with what they print.
+fn tests_of(filter: &str) -> Command {
+    let mut test =
+        run::cargo(&["test", "--quiet", "--locked", "--package", "norn-tests", "--test", "it", filter]);
+    test.args(["--", "--nocapture"]);
+    test
+}
+
+/// One after the other: each is to have the machine for its load.
+fn faults() -> Result<()> {
+    let mut test = tests_of(FAULTS);
+    test.arg("--test-threads=1");
+    run::check(test)
+}
+
+fn kills() -> Result<()> {
+    let mut test = tests_of("kill_9_loses_doubles_and_alters_nothing");
+    test.env("NORN_KILLS", "200");
+    run::check(test)
 }
 
 fn release() -> Result<()> {
@@ -155,7 +178,8 @@ fn release() -> Result<()> {
 }
 
 fn integration() -> Result<()> {
-    let mut test = run::cargo(&["test", "--quiet", "--locked", "--package", "norn-tests"]);
+    let mut test =
+        run::cargo(&["test", "--quiet", "--locked", "--package", "norn-tests", "--", "--skip", FAULTS]);
     for name in ["prometheus", "node_exporter"] {
         if let Some(path) = components::find(name) {
             test.env(format!("NORN_{}", name.to_uppercase()), path);
