@@ -44,6 +44,11 @@ impl Client {
         self.send("GET", path, "", &[])
     }
 
+    /// Sends a GET with extra header lines (each ending in CRLF).
+    pub fn get_with(&mut self, path: &str, headers: &str) -> Result<Response> {
+        self.send("GET", path, headers, &[])
+    }
+
     /// Sends a POST with extra header lines (each ending in CRLF).
     pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Result<Response> {
         self.send("POST", path, headers, body)

@@ -12,32 +12,43 @@ use crate::fleet::{self, Series};
 use crate::http::{Client, split_url};
 use crate::process::{disk_bytes, usage};
 
-const SCRAPE_MS: i64 = 15_000;
+pub(crate) const SCRAPE_MS: i64 = 15_000;
 
+/// What is sent, and where.
 #[derive(Clone)]
-struct Options {
-    url: String,
-    pid: u32,
-    copies: usize,
-    scrapes: usize,
-    batch: usize,
-    connections: usize,
+pub(crate) struct Options {
+    pub(crate) url: String,
+    pub(crate) pid: u32,
+    pub(crate) copies: usize,
+    pub(crate) scrapes: usize,
+    /// Scrapes that were sent before, by an earlier run.
+    pub(crate) skip: usize,
+    /// When scrape 0 was, in milliseconds.
+    pub(crate) first: i64,
+    pub(crate) batch: usize,
+    pub(crate) connections: usize,
+    /// Samples a second over all connections; 0 = as fast as the server takes them.
+    pub(crate) rate: f64,
     protocol: u8,
     shuffled: bool,
     churn_percent: usize,
-    tenant: String,
-    data_dir: Option<PathBuf>,
+    pub(crate) tenant: String,
+    pub(crate) data_dir: Option<PathBuf>,
     settle: u64,
 }
 
-fn parse(args: &[String]) -> Result<Options> {
+/// Reads the flags of `benches/README.md`.
+pub(crate) fn parse(args: &[String]) -> Result<Options> {
     let mut o = Options {
         url: String::new(),
         pid: 0,
         copies: 100,
         scrapes: 480,
+        skip: 0,
+        first: 0,
         batch: 2000,
         connections: 4,
+        rate: 0.0,
         protocol: 1,
         shuffled: false,
         churn_percent: 0,
@@ -45,6 +56,7 @@ fn parse(args: &[String]) -> Result<Options> {
         data_dir: None,
         settle: 5,
     };
+    let mut end = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let mut value = || args.next().with_context(|| format!("{flag} needs a value"));
@@ -53,6 +65,8 @@ fn parse(args: &[String]) -> Result<Options> {
             "--pid" => o.pid = value()?.parse()?,
             "--copies" => o.copies = value()?.parse()?,
             "--scrapes" => o.scrapes = value()?.parse()?,
+            "--end" => end = value()?.parse::<i64>()? * 1000,
+            "--rate" => o.rate = value()?.parse()?,
             "--batch" => o.batch = value()?.parse()?,
             "--connections" => o.connections = value()?.parse()?,
             "--protocol" => o.protocol = value()?.parse()?,
@@ -67,6 +81,7 @@ fn parse(args: &[String]) -> Result<Options> {
     if o.url.is_empty() || o.pid == 0 || o.copies == 0 || o.batch == 0 || o.connections == 0 {
         bail!("--url and --pid are needed; copies, batch and connections must not be 0");
     }
+    o.first = (end / SCRAPE_MS - o.scrapes as i64) * SCRAPE_MS;
     Ok(o)
 }
 
@@ -78,18 +93,25 @@ pub fn run(args: &[String]) -> Result<()> {
     let before = usage(o.pid)?;
     let disk_before = o.data_dir.as_deref().map_or(0, disk_bytes);
     let start = Instant::now();
+    let sent = send_all(&o, &target)?;
+    report(&o, &sent, start.elapsed(), before, disk_before, &stages_before)
+}
+
+/// What was sent and how long the answers took.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) samples: u64,
+    bytes: u64,
+    pub(crate) latencies: Vec<Duration>,
+}
+
+/// Sends every scrape over all connections.
+pub(crate) fn send_all(o: &Options, target: &[Series]) -> Result<Sent> {
     let results: Vec<Result<Sent>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..o.connections)
-            .map(|connection| {
-                scope.spawn({
-                    let (o, target) = (&o, &target);
-                    move || send(o, target, connection)
-                })
-            })
-            .collect();
+        let spawn = |connection| scope.spawn(move || send(o, target, connection));
+        let threads: Vec<_> = (0..o.connections).map(spawn).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a sender panicked"))).collect()
     });
-    let wall = start.elapsed();
     let mut sent = Sent::default();
     for result in results {
         let part = result?;
@@ -97,14 +119,13 @@ pub fn run(args: &[String]) -> Result<()> {
         sent.bytes += part.bytes;
         sent.latencies.extend(part.latencies);
     }
-    report(&o, &sent, wall, before, disk_before, &stages_before)
+    Ok(sent)
 }
 
-#[derive(Default)]
-struct Sent {
-    samples: u64,
-    bytes: u64,
-    latencies: Vec<Duration>,
+/// The value below which the share `q` of `sorted` lies, in milliseconds.
+pub(crate) fn quantile_ms(sorted: &[Duration], q: f64) -> f64 {
+    let at = (sorted.len().saturating_sub(1) as f64 * q) as usize;
+    sorted.get(at).map_or(f64::NAN, |d| d.as_secs_f64() * 1e3)
 }
 
 /// One connection's share: every copy whose number is congruent to it.
@@ -118,14 +139,17 @@ fn send(o: &Options, target: &[Series], connection: usize) -> Result<Sent> {
         shuffle(&mut order, connection as u64 + 1);
     }
     let mut encoder = Encoder::new(o, target);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
-    let first = (now / SCRAPE_MS - o.scrapes as i64) * SCRAPE_MS;
     let headers = headers(o);
     let mut sent = Sent::default();
-    for scrape in 0..o.scrapes {
-        let timestamp = first + scrape as i64 * SCRAPE_MS;
+    let begun = Instant::now();
+    for scrape in o.skip..o.scrapes {
+        let timestamp = o.first + scrape as i64 * SCRAPE_MS;
         for batch in order.chunks(o.batch) {
             let body = encoder.encode(batch, scrape, timestamp)?;
+            if o.rate > 0.0 {
+                let due = Duration::from_secs_f64(sent.samples as f64 * o.connections as f64 / o.rate);
+                std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            }
             let start = Instant::now();
             let response = client.post(path, &headers, &body)?;
             sent.latencies.push(start.elapsed());
@@ -245,8 +269,12 @@ fn report(
     let cpu = after.cpu_seconds - before.cpu_seconds;
     let mut latencies = sent.latencies.clone();
     latencies.sort_unstable();
-    let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
+    let quantile = |q: f64| quantile_ms(&latencies, q);
     println!("samples                      {}", sent.samples);
+    println!(
+        "newest sample at             {}",
+        (o.first / SCRAPE_MS + o.scrapes as i64 - 1) * SCRAPE_MS / 1000
+    );
     println!("body bytes per sample        {:.1}", sent.bytes as f64 / sent.samples as f64);
     println!("samples/s (wall)             {:.0}", sent.samples as f64 / wall.as_secs_f64());
     println!("CPU-s per million samples    {:.3}", cpu / millions);

@@ -8,10 +8,14 @@
 //! | [`process`] | CPU and memory of another process |
 //! | [`ingest`] | the ingest benchmark |
 //! | [`query`] | the query benchmark |
+//! | [`latency`] | acknowledgements at a steady rate, with and without queries |
+//! | [`requests`] | series, label names, label values |
 
 pub mod body;
 pub mod fleet;
 pub mod http;
 pub mod ingest;
+pub mod latency;
 pub mod process;
 pub mod query;
+pub mod requests;

@@ -1,4 +1,4 @@
-//! `norn-bench ingest|query`: see `benches/README.md`.
+//! `norn-bench ingest|query|latency|requests`: see `benches/README.md`.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,12 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("ingest") => norn_benches::ingest::run(rest),
         Some("query") => norn_benches::query::run(rest),
+        Some("latency") => norn_benches::latency::run(rest),
+        Some("requests") => norn_benches::requests::run(rest),
         _ => {
-            eprintln!("usage: norn-bench ingest|query --url URL --pid PID [...]; see benches/README.md");
+            eprintln!(
+                "usage: norn-bench ingest|query|latency|requests --url URL --pid PID [...]; see benches/README.md"
+            );
             return ExitCode::from(2);
         }
     };

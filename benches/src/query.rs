@@ -8,7 +8,7 @@ use crate::http::{Client, split_url};
 use crate::process::usage;
 
 /// One query a line.
-const QUERIES: &str = include_str!("../data/queries.txt");
+pub(crate) const QUERIES: &str = include_str!("../data/queries.txt");
 
 /// Runs every query `--rounds` times as a one-hour range query ending at `--end` and prints CPU
 /// and latency by query.
@@ -58,7 +58,8 @@ pub fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn escape(text: &str) -> String {
+/// `text` as a value in a form.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::new();
     for b in text.bytes() {
         if b.is_ascii_alphanumeric() || b"-_.".contains(&b) {
