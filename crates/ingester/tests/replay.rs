@@ -91,8 +91,9 @@ fn an_outcome_follows_visibility() {
 fn a_start_replays_every_partition_ever_written() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path(), 3);
-    for (partition, name) in [(0, "a"), (1, "b"), (2, "c"), (2, "a")] {
-        let offset = process.append(partition, name, 1000, 1.0);
+    // Equal chunks would come out once.
+    for (partition, name, value) in [(0, "a", 1.0), (1, "b", 1.0), (2, "c", 1.0), (2, "a", 2.0)] {
+        let offset = process.append(partition, name, 1000, value);
         assert_eq!(block_on(process.ingester.applied(partition, offset)), Ok(None));
     }
     process.stop();
