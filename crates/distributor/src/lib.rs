@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`api`] | the HTTP endpoint: negotiation, statuses, headers |
 //! | [`request`] | one request: body in, log records out |
-//! | [`check`] | what a valid series is |
+//! | [`check`], [`content`] | what a valid series is, and what of it can be stored |
 //! | [`refusal`] | texts of refusals |
 //! | [`placement`] | which partition a tenant's records go to |
 //! | [`settings`] | limits that decide how records are folded go through the log too |
@@ -19,6 +19,7 @@
 
 pub mod api;
 mod check;
+mod content;
 mod metrics;
 mod placement;
 mod refusal;
@@ -43,12 +44,14 @@ use norn_limits::{Limits, Rate, RateLimiter, TenantLimits};
 use norn_model::rejection::Rejection;
 use norn_model::tenant::Tenant;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Counters, Metrics};
 use crate::request::{Prepared, Scratch};
 use crate::settings::SentSettings;
 
 /// Bodies above this size are worked on by the CPU pool, so that they hold up nobody else.
 const POOL_ABOVE: usize = 256 << 10;
+/// Reason of what a rate limit refused.
+const RATE_LIMITED: &str = "rate_limited";
 /// Request buffers kept for reuse.
 const SCRATCHES: usize = 16;
 
@@ -146,6 +149,15 @@ impl Distributor {
         self.inner.parts.max_recv_msg_size
     }
 
+    /// Lets go of what is kept of a tenant: its figures, its rates, and what is remembered of its
+    /// settings. To be called after heads let it go: the next record is preceded by settings again.
+    pub fn forget(&self, tenant: &Tenant) {
+        self.inner.metrics.forget(tenant);
+        self.inner.rates.forget(tenant);
+        self.inner.requests.forget(tenant);
+        self.inner.settings.forget(tenant);
+    }
+
     /// Starts to count the bytes of a body that is about to be read.
     pub fn body_bytes(&self) -> BodyBytes {
         BodyBytes { inner: self.inner.clone(), held: 0 }
@@ -166,17 +178,20 @@ impl Appender for Distributor {
         async move {
             let limits = inner.parts.limits.for_tenant(&tenant);
             let _inflight = inner.admit_inflight()?;
-            inner.admit_request(&tenant, &limits)?;
+            let counters = inner.metrics.of(&tenant, inner.parts.clock.now());
+            counters.request(push.protocol);
+            inner.admit_request(&tenant, &limits, &counters)?;
             let prepared = if is_heavy(&push) {
                 let job = {
-                    let (inner, tenant, limits) = (inner.clone(), tenant.clone(), limits.clone());
-                    move || inner.prepare(&tenant, &limits, push)
+                    let (inner, tenant) = (inner.clone(), tenant.clone());
+                    let (limits, counters) = (limits.clone(), counters.clone());
+                    move || inner.prepare(&tenant, &limits, &counters, push)
                 };
                 inner.parts.pool.run(job).await.map_err(|e| AppendError::Internal(e.to_string()))??
             } else {
-                inner.prepare(&tenant, &limits, push)?
+                inner.prepare(&tenant, &limits, &counters, push)?
             };
-            inner.append(tenant, &limits, prepared).await
+            inner.append(tenant, &limits, &counters, prepared).await
         }
         .boxed()
     }
@@ -198,8 +213,12 @@ impl Inner {
     }
 
     /// The tenant's limit of requests.
-    fn admit_request(&self, tenant: &Tenant, limits: &Limits) -> Result<(), AppendError> {
-        self.metrics.requests_in(tenant);
+    fn admit_request(
+        &self,
+        tenant: &Tenant,
+        limits: &Limits,
+        counters: &Counters,
+    ) -> Result<(), AppendError> {
         if limits.request_rate <= 0.0 {
             return Ok(());
         }
@@ -211,19 +230,25 @@ impl Inner {
         if self.requests.take(tenant, 1, rate, self.parts.clock.now()).is_ok() {
             return Ok(());
         }
-        self.metrics.discarded_request(tenant, "rate_limited");
+        counters.request_discarded();
         let text = format!(
             "the request has been rejected because the tenant exceeded the request rate limit, set to {} requests/s across all distributors with a maximum allowed burst of {}",
             limits.request_rate, limits.request_burst_size
         );
         Err(AppendError::RateLimited(
-            Rejection::new("tenant-max-request-rate", "rate_limited", text)
+            Rejection::new("tenant-max-request-rate", RATE_LIMITED, text)
                 .with_tenant_flags(&["distributor.request-rate-limit", "distributor.request-burst-size"]),
         ))
     }
 
     /// Everything that happens before the log, on one thread. The body is gone after it.
-    fn prepare(&self, tenant: &Tenant, limits: &Limits, push: Push) -> Result<Prepared, AppendError> {
+    fn prepare(
+        &self,
+        tenant: &Tenant,
+        limits: &Limits,
+        counters: &Counters,
+        push: Push,
+    ) -> Result<Prepared, AppendError> {
         let mut scratch = self.scratches.pop().unwrap_or_default();
         let prepared = scratch.prepare(&request::Context {
             limits,
@@ -237,25 +262,31 @@ impl Inner {
         // A full pool means enough buffers are kept already.
         let _ = self.scratches.push(scratch);
         let prepared = prepared?;
-        self.metrics.received(tenant, &prepared);
-        self.admit_items(tenant, limits, &prepared)?;
+        counters.prepared(&prepared);
+        self.admit_items(tenant, limits, counters, &prepared)?;
+        counters.received(&prepared);
         Ok(prepared)
     }
 
     /// The tenant's limit of samples: all or nothing for what is left of the request.
-    fn admit_items(&self, tenant: &Tenant, limits: &Limits, prepared: &Prepared) -> Result<(), AppendError> {
+    fn admit_items(
+        &self,
+        tenant: &Tenant,
+        limits: &Limits,
+        counters: &Counters,
+        prepared: &Prepared,
+    ) -> Result<(), AppendError> {
         let rate = Rate { per_second: limits.ingestion_rate, burst: limits.ingestion_burst_size };
-        let items = prepared.items();
-        if self.rates.take(tenant, items, rate, self.parts.clock.now()).is_ok() {
+        if self.rates.take(tenant, prepared.items(), rate, self.parts.clock.now()).is_ok() {
             return Ok(());
         }
-        self.metrics.discarded(tenant, "rate_limited", items);
+        counters.discarded(RATE_LIMITED, prepared.parts());
         let text = format!(
             "the request has been rejected because the tenant exceeded the ingestion rate limit, set to {} items/s with a maximum allowed burst of {}. This limit is applied on the total number of samples, exemplars and metadata received across all distributors",
             limits.ingestion_rate, limits.ingestion_burst_size
         );
         Err(AppendError::RateLimited(
-            Rejection::new("tenant-max-ingestion-rate", "rate_limited", text)
+            Rejection::new("tenant-max-ingestion-rate", RATE_LIMITED, text)
                 .with_tenant_flags(&["distributor.ingestion-rate-limit", "distributor.ingestion-burst-size"]),
         ))
     }
@@ -265,6 +296,7 @@ impl Inner {
         &self,
         tenant: Tenant,
         limits: &Limits,
+        counters: &Counters,
         prepared: Prepared,
     ) -> Result<Written, AppendError> {
         let partition = placement::partition(&tenant, self.parts.log.writable());
@@ -272,9 +304,8 @@ impl Inner {
         if !prepared.records.is_empty() {
             self.send_settings(&tenant, limits, partition).await?;
             let offsets = self.send_records(&tenant, partition, prepared.records).await?;
-            self.await_applied(partition, offsets, &mut written).await?;
+            self.await_applied(partition, offsets, counters, &mut written).await?;
         }
-        self.metrics.refused(&tenant, &written.refused);
         Ok(written)
     }
 
@@ -325,6 +356,7 @@ impl Inner {
         &self,
         partition: Partition,
         offsets: Vec<Offset>,
+        counters: &Counters,
         written: &mut Written,
     ) -> Result<(), AppendError> {
         let Some(applied) = &self.parts.applied else { return Ok(()) };
@@ -334,6 +366,7 @@ impl Inner {
                 written.samples = written.samples.saturating_sub(refused.samples);
                 written.histograms = written.histograms.saturating_sub(refused.histograms);
                 written.exemplars = written.exemplars.saturating_sub(refused.exemplars);
+                counters.refused(&refused);
                 written.refused.merge(&refused);
             }
         }

@@ -6,13 +6,14 @@ use norn_kit::cpu_time::Stopwatch;
 use norn_kit::stage::{Stage, StageCpu};
 use norn_limits::Limits;
 use norn_model::Millis;
-use norn_model::rejection::Rejection;
-use norn_wire::content::{self, ContentError};
+use norn_model::rejection::{Parts, Rejection};
+use norn_wire::content::{self as wire, ContentError};
 use norn_wire::histogram::HistogramRef;
 use norn_wire::record::Builder;
 use norn_wire::remote_write::{self, Request, View};
 
-use crate::check::{self, Checker};
+use crate::check::{Checker, parts_of};
+use crate::content;
 
 /// A record is closed when it reaches this size.
 const RECORD_FULL: usize = 8 << 20;
@@ -22,6 +23,8 @@ const MAX_ITEM: usize = 15_983_616;
 const KEEP: usize = 4 << 20;
 /// A decoded form above this size is not kept.
 const KEEP_DECODED: usize = 32 << 20;
+/// Reason of what no record can hold.
+const ITEM_TOO_LARGE: &str = "item_too_large";
 /// What a record needs besides its texts for a metadata entry.
 const METADATA: usize = 64;
 
@@ -50,6 +53,10 @@ pub struct Prepared {
     pub written: Written,
     /// Metadata entries in the records.
     pub metadata: u32,
+    /// Histograms that were left out because the tenant does not take any.
+    pub dropped_histograms: u32,
+    /// Newest sample; 0 when there is none.
+    pub latest: Millis,
     /// What came in: samples, histograms, exemplars, metadata.
     pub received: [usize; 4],
 }
@@ -67,10 +74,16 @@ impl Context<'_> {
 }
 
 impl Prepared {
+    /// What passed validation.
+    pub fn parts(&self) -> Parts {
+        let Written { samples, histograms, exemplars, .. } = self.written;
+        Parts { samples, histograms, exemplars, metadata: self.metadata }
+    }
+
     /// What the tenant's ingestion rate is charged for.
     pub fn items(&self) -> u64 {
-        let w = &self.written;
-        u64::from(w.samples) + u64::from(w.histograms) + u64::from(w.exemplars) + u64::from(self.metadata)
+        let Parts { samples, histograms, exemplars, metadata } = self.parts();
+        [samples, histograms, exemplars, metadata].into_iter().map(u64::from).sum()
     }
 }
 
@@ -123,9 +136,9 @@ fn unpack(
     out: &mut Vec<u8>,
 ) -> Result<(), ContentError> {
     match compression {
-        Compression::Snappy => content::snappy(body, limit, out),
-        Compression::Zstd => content::zstd(body, limit, out),
-        Compression::None => content::identity(body, limit, out),
+        Compression::Snappy => wire::snappy(body, limit, out),
+        Compression::Zstd => wire::zstd(body, limit, out),
+        Compression::None => wire::identity(body, limit, out),
     }
 }
 
@@ -173,31 +186,33 @@ impl Work<'_, '_> {
         let (weight, max) = (weight(series), self.context.max_item());
         let refused = &mut self.out.written.refused;
         if weight > max {
-            refused.note(|| item_too_large(weight, max));
+            return refused.refuse(ITEM_TOO_LARGE, parts_of(series), || item_too_large(weight, max));
         }
-        if weight > max || !checker.check(series, refused) {
-            refused.samples += series.samples().len() as u32;
-            refused.histograms += series.histograms().len() as u32;
-            refused.exemplars += series.exemplars().len() as u32;
+        if !checker.check(series, refused) {
             return;
         }
         self.make_room(weight);
         let mut out = self.builder.series(checker.labels().iter().copied());
         let written = &mut self.out.written;
-        written.samples += checker.samples(series, |s| {
+        written.samples += checker.samples(series, &mut written.refused, |s| {
             out.sample(s.timestamp, s.value);
         });
-        written.histograms += checker.histograms(series, &mut written.refused, |h| {
-            out.histogram(h.timestamp, h.histogram);
-        });
+        if self.context.limits.native_histograms_ingestion_enabled {
+            written.histograms += checker.histograms(series, &mut written.refused, |t, h| {
+                out.histogram(t, h);
+            });
+        } else {
+            self.out.dropped_histograms += series.histograms().len() as u32;
+        }
         written.exemplars += checker.exemplars(series, &mut written.refused, |e| {
             out.exemplar(e.labels.clone(), e.value, e.timestamp);
         });
+        self.out.latest = self.out.latest.max(series.samples().last().map_or(0, |s| s.timestamp));
         let created = created(series);
         if created != 0 {
             out.created(created);
         }
-        if let Some((kind, help, unit)) = checker.series_metadata(series) {
+        if let Some((kind, help, unit)) = checker.series_metadata(series, &mut written.refused) {
             out.metadata(kind, help, unit);
             self.out.metadata += 1;
         }
@@ -206,21 +221,19 @@ impl Work<'_, '_> {
     }
 
     fn metadata(&mut self, entry: &remote_write::FamilyMetadata<'_>) {
-        match check::metadata(entry, self.context.limits) {
-            Ok(Some((family, help, unit))) => {
-                let weight = METADATA + family.len() + help.len() + unit.len();
-                let max = self.context.max_item();
-                if weight > max {
-                    return self.out.written.refused.note(|| item_too_large(weight, max));
-                }
-                self.make_room(weight);
-                self.builder.metadata(family, entry.kind, help, unit);
-                self.out.metadata += 1;
-                self.close_full_record();
-            }
-            Ok(None) => {}
-            Err(rejection) => self.out.written.refused.note(|| rejection),
+        let refused = &mut self.out.written.refused;
+        let Some((family, help, unit)) = content::metadata(entry, self.context.limits, refused) else {
+            return;
+        };
+        let weight = METADATA + family.len() + help.len() + unit.len();
+        let max = self.context.max_item();
+        if weight > max {
+            return refused.refuse(ITEM_TOO_LARGE, Parts::METADATA, || item_too_large(weight, max));
         }
+        self.make_room(weight);
+        self.builder.metadata(family, entry.kind, help, unit);
+        self.out.metadata += 1;
+        self.close_full_record();
     }
 
     /// Closes the record if `weight` bytes more could be too many.
@@ -287,5 +300,5 @@ fn item_too_large(size: usize, max: usize) -> Rejection {
     let text = format!(
         "a series or metadata entry of the request has been rejected because it needs about {size} bytes, more than the {max} bytes that one log record may hold"
     );
-    Rejection::new("distributor-max-write-request-data-item-size", "item_too_large", text)
+    Rejection::new("distributor-max-write-request-data-item-size", ITEM_TOO_LARGE, text)
 }

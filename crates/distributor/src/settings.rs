@@ -61,6 +61,11 @@ impl SentSettings {
             last.durable |= last.number == sending.0;
         }
     }
+
+    /// Forgets what was sent for `tenant`: its next record is preceded by settings.
+    pub fn forget(&self, tenant: &Tenant) {
+        self.sent.lock().retain(|(_, sent), _| sent != tenant);
+    }
 }
 
 fn fold_settings(limits: &Limits) -> FoldSettings {

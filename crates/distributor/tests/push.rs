@@ -115,6 +115,14 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        self.registry.encode_text(&mut text).unwrap();
+        text
+    }
+}
+
 fn first_id(written: &Written) -> &'static str {
     written.refused.first.as_ref().map_or("none", |r| r.id)
 }
@@ -133,10 +141,12 @@ fn a_bad_series_does_not_take_a_good_one_with_it() {
     assert_eq!((written.samples, written.refused.samples), (1, 3));
     assert_eq!(first_id(&written), "missing-metric-name");
     assert_eq!(f.stored(), ["__name__=good,job=x 3"]);
-    let mut text = String::new();
-    f.registry.encode_text(&mut text).unwrap();
-    let discarded = "reason=\"missing_metric_name\",group=\"\"} 3";
-    assert!(text.contains(discarded), "{text}");
+    let text = f.metrics();
+    for discarded in
+        ["reason=\"missing_metric_name\",group=\"\"} 2", "reason=\"metric_name_invalid\",group=\"\"} 1"]
+    {
+        assert!(text.contains(discarded), "{text}");
+    }
 }
 
 #[test]
@@ -367,4 +377,159 @@ fn the_start_timestamp_of_remote_write_2_reaches_the_record() {
     let mut view = View::new();
     view.decode(2, &f.records()[1].value).unwrap();
     assert_eq!(view.series().next().map(|s| s.created()), Some(t - 5000));
+}
+
+fn histogram(timestamp: i64, schema: i32, counts: &[i64]) -> norn_wire::proto::Histogram {
+    let mut before = 0;
+    let deltas = counts.iter().map(|c| c - std::mem::replace(&mut before, *c)).collect();
+    norn_wire::proto::Histogram {
+        count: Some(norn_wire::proto::Count::Int(counts.iter().sum::<i64>() as u64)),
+        sum: 4.5,
+        schema,
+        zero_threshold: 0.001,
+        positive_spans: vec![norn_wire::proto::BucketSpan { offset: 1, length: counts.len() as u32 }],
+        positive_deltas: deltas,
+        timestamp,
+        ..Default::default()
+    }
+}
+
+fn with_histogram(name: &str, h: norn_wire::proto::Histogram) -> v1::TimeSeries {
+    v1::TimeSeries { histograms: vec![h], ..series(&[("__name__", name)], &[]) }
+}
+
+#[test]
+fn histograms_with_too_many_buckets_lose_resolution_or_are_refused() {
+    let t = now();
+    let of = |reduce| Limits {
+        max_native_histogram_buckets: 4,
+        reduce_native_histogram_over_max_buckets: reduce,
+        ..Limits::default()
+    };
+    let f = fixture(of(true));
+    let custom = norn_wire::proto::Histogram {
+        custom_values: vec![1.0, 2.0, 3.0, 4.0],
+        zero_threshold: 0.0,
+        positive_spans: vec![norn_wire::proto::BucketSpan { offset: 0, length: 5 }],
+        ..histogram(t, -53, &[1, 2, 3, 4, 5])
+    };
+    let mut apart = histogram(t, 8, &[1, 2, 3, 4, 5]);
+    apart.positive_spans =
+        (0..5).map(|i| norn_wire::proto::BucketSpan { offset: i * 20_000, length: 1 }).collect();
+    for (h, id) in [
+        (histogram(t, 3, &[1, 2, 3, 4, 5]), "none"),
+        (histogram(t + 1, 3, &[1, 2, 3, 4]), "none"),
+        (custom, "native-histogram-custom-buckets-not-reducible"),
+        (apart, "not-reducible-native-histogram"),
+        (histogram(t, 9, &[1]), "invalid-native-histogram-schema"),
+    ] {
+        assert_eq!(first_id(&f.push(vec![with_histogram("h", h)]).unwrap()), id);
+    }
+    let mut view = View::new();
+    let mut stored = Vec::new();
+    for record in f.records().iter().filter(|r| r.kind == RecordKind::Write(2)) {
+        view.decode(2, &record.value).unwrap();
+        for sample in view.series().flat_map(|s| s.histograms().collect::<Vec<_>>()) {
+            let norn_wire::histogram::HistogramRef::Int(h) = sample.histogram else { panic!() };
+            stored.push((h.schema, h.count, h.sum, h.positive_buckets.clone()));
+        }
+    }
+    // Buckets 1–5 of schema 3 are 1–3 of schema 2.
+    assert_eq!(stored, [(2, 15, 4.5, vec![3, 4, -2]), (3, 10, 4.5, vec![1, 1, 1, 1])]);
+    let f = fixture(of(false));
+    let written = f.push(vec![with_histogram("h", histogram(t, 3, &[1, 2, 3, 4, 5]))]).unwrap();
+    assert_eq!((first_id(&written), written.refused.histograms), ("max-native-histogram-buckets", 1));
+}
+
+#[test]
+fn everything_that_is_not_stored_is_counted_under_its_reason() {
+    let f = fixture(Limits {
+        ingestion_burst_size: 5,
+        max_global_exemplars_per_user: 10,
+        max_exemplars_per_series_per_request: 1,
+        past_grace_period: Duration::from_secs(3600),
+        ..Limits::default()
+    });
+    let t = now();
+    let exemplar = |at: i64, name: &str, value: &str| {
+        let labels = vec![v1::Label { name: name.into(), value: value.into() }];
+        v1::Exemplar { labels, value: 1.0, timestamp: at }
+    };
+    let with = |name: &str, exemplars: Vec<v1::Exemplar>| v1::TimeSeries {
+        exemplars,
+        ..series(&[("__name__", name)], &[(t, 1.0)])
+    };
+    let long = "x".repeat(200);
+    let timeseries = vec![
+        series(&[("job", "x")], &[(t, 1.0), (t + 1, 1.0)]),
+        series(&[("__name__", "twice")], &[(t, 1.0), (t, 2.0)]),
+        series(&[("__name__", "future")], &[(t + 3_600_000, 1.0)]),
+        series(&[("__name__", "past")], &[(t - 7_200_000, 1.0)]),
+        with_histogram("h", histogram(t, 20, &[1])),
+        with("a", vec![exemplar(t, "", "")]),
+        with("b", vec![exemplar(t, "trace_id", &long)]),
+        with("c", vec![exemplar(t - 180 * 60_000, "trace_id", "1"), exemplar(t, "trace_id", "2")]),
+        with("d", vec![exemplar(t + 30 * 60_000, "trace_id", "1")]),
+        with("e", vec![exemplar(t, "trace_id", "1")]),
+    ];
+    let metadata = |metric_family_name: &str, unit: &str| norn_wire::proto::MetricMetadata {
+        metric_family_name: metric_family_name.into(),
+        unit: unit.into(),
+        ..Default::default()
+    };
+    let metadata = vec![metadata("", ""), metadata(&"m".repeat(1025), ""), metadata("m", &"u".repeat(1025))];
+    let request = v1::WriteRequest { timeseries, metadata, ..Default::default() };
+    // Six samples and an exemplar are good, and one more than the tenant may send at once.
+    assert!(matches!(f.push_raw(request.encode_to_vec().into()), Err(AppendError::RateLimited(_))));
+    let text = f.metrics();
+    for (kind, reason, n) in [
+        ("samples", "missing_metric_name", 2),
+        ("samples", "sample_duplicate_timestamp", 1),
+        ("samples", "too_far_in_future", 1),
+        ("samples", "too_far_in_past", 1),
+        ("samples", "invalid_native_histogram_schema", 1),
+        ("samples", "rate_limited", 6),
+        ("exemplars", "exemplar_labels_blank", 1),
+        ("exemplars", "exemplar_labels_too_long", 1),
+        ("exemplars", "exemplar_too_old", 1),
+        ("exemplars", "too_many_exemplars_per_series_per_request", 1),
+        ("exemplars", "exemplar_too_far_in_future", 1),
+        ("exemplars", "rate_limited", 1),
+        ("metadata", "metadata_missing_metric_name", 1),
+        ("metadata", "metric_name_too_long", 1),
+        ("metadata", "unit_too_long", 1),
+    ] {
+        let group = if kind == "samples" { ",group=\"\"" } else { "" };
+        let line = format!("cortex_discarded_{kind}_total{{user=\"t\",reason=\"{reason}\"{group}}} {n}\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
+    assert!(text.contains("cortex_distributor_received_samples_total{user=\"t\"} 0\n"), "{text}");
+    f.distributor.forget(&tenant());
+    assert!(!f.metrics().contains("user=\"t\""));
+}
+
+#[test]
+fn names_are_any_text_where_the_tenant_says_so() {
+    let names: [&[(&str, &str)]; 3] =
+        [&[("__name__", "a.b é")], &[("__name__", "m"), ("a b", "1")], &[("__name__", "m"), ("é", "1")]];
+    let utf8 = norn_limits::NameValidationScheme::Utf8;
+    for (scheme, stored) in [(utf8, 3), (norn_limits::NameValidationScheme::Legacy, 0)] {
+        let f = fixture(Limits { name_validation_scheme: scheme, ..Limits::default() });
+        f.push(names.iter().map(|labels| series(labels, &[(now(), 1.0)])).collect()).unwrap();
+        assert_eq!(f.stored().len(), stored);
+    }
+    let f = fixture(Limits { name_validation_scheme: utf8, ..Limits::default() });
+    let empty = series(&[("__name__", "m"), ("", "1")], &[(now(), 1.0)]);
+    assert_eq!(first_id(&f.push(vec![empty]).unwrap()), "label-invalid");
+    // Not UTF-8: a value, a label name, and a metric name, by their bytes.
+    for (name, value, id) in [
+        (&b"m"[..], (&b"a"[..], &b"\xff"[..]), "label-value-invalid"),
+        (b"m", (b"\xff", b"a"), "label-invalid"),
+        (b"\xff", (b"a", b"a"), "metric-name-invalid"),
+    ] {
+        let field = |tag: u8, bytes: &[u8]| [&[tag, bytes.len() as u8], bytes].concat();
+        let label = |n: &[u8], v: &[u8]| field(0x0a, &[field(0x0a, n), field(0x12, v)].concat());
+        let body = [label(b"__name__", name), label(value.0, value.1), field(0x12, b"\x10\x01")].concat();
+        assert_eq!(first_id(&f.push_raw(field(0x0a, &body).into()).unwrap()), id);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use norn_model::Millis;
 use norn_model::labels::{Labels, METRIC_NAME};
-use norn_model::rejection::{Refused, Rejection};
+use norn_model::rejection::{Parts, Refused, Rejection};
 use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 use norn_wire::histogram::HistogramRef;
@@ -124,7 +124,8 @@ impl Folder {
                 Found::Series(found) => Target::Series(found),
                 Found::New => Target::New,
                 Found::Fault(fault) => {
-                    refuse(refused, &series, || reject::labels(&fault, &labels_of(&series)));
+                    let rejection = || reject::labels(&fault, &labels_of(&series));
+                    refuse(refused, &series, fault.reason(), rejection);
                     Target::Refused
                 }
             };
@@ -184,7 +185,7 @@ impl Folder {
         match added {
             Ok(added) => Target::Series(added),
             Err(limit) => {
-                refuse(refused, series, || reject::series(limit, &labels_of(series)));
+                refuse(refused, series, limit.reason(), || reject::series(limit, &labels_of(series)));
                 Target::Refused
             }
         }
@@ -298,8 +299,8 @@ fn append_floats(
         match page.append_float(row, sample.timestamp, sample.value, fold) {
             Ok(()) => taken.samples += 1,
             Err(refusal) => {
-                refused.samples = refused.samples.saturating_add(1);
-                refused.note(|| reject::sample(&refusal, sample.timestamp, &labels_of(series)));
+                let rejection = || reject::sample(&refusal, sample.timestamp, &labels_of(series));
+                refused.refuse(refusal.reason(), Parts::SAMPLE, rejection);
             }
         }
     }
@@ -328,8 +329,7 @@ fn append_histograms(
 }
 
 fn refuse_histogram(refusal: &Refusal, t: Millis, series: &Series<'_>, refused: &mut Refused) {
-    refused.histograms = refused.histograms.saturating_add(1);
-    refused.note(|| reject::sample(refusal, t, &labels_of(series)));
+    refused.refuse(refusal.reason(), Parts::HISTOGRAM, || reject::sample(refusal, t, &labels_of(series)));
 }
 
 fn validate(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
@@ -372,11 +372,19 @@ fn check_limits<'a>(
 }
 
 /// Refuses all that a series brings.
-fn refuse(refused: &mut Refused, series: &Series<'_>, rejection: impl FnOnce() -> Rejection) {
-    refused.samples = refused.samples.saturating_add(series.samples().len() as u32);
-    refused.histograms = refused.histograms.saturating_add(series.histograms().len() as u32);
-    refused.exemplars = refused.exemplars.saturating_add(series.exemplars().len() as u32);
-    refused.note(rejection);
+fn refuse(
+    refused: &mut Refused,
+    series: &Series<'_>,
+    reason: &'static str,
+    rejection: impl FnOnce() -> Rejection,
+) {
+    let parts = Parts {
+        samples: series.samples().len() as u32,
+        histograms: series.histograms().len() as u32,
+        exemplars: series.exemplars().len() as u32,
+        metadata: 0,
+    };
+    refused.refuse(reason, parts, rejection);
 }
 
 /// Refuses what came for a series that is not there and that nothing of it could begin.
@@ -389,8 +397,8 @@ fn refuse_absent(account: &Account, series: &Series<'_>, refused: &mut Refused) 
         }
     }
     for exemplar in series.exemplars() {
-        refused.exemplars = refused.exemplars.saturating_add(1);
-        refused.note(|| reject::exemplar(exemplar.timestamp, &labels_of(series)));
+        let rejection = || reject::exemplar(exemplar.timestamp, &labels_of(series));
+        refused.refuse(reject::SERIES_MISSING, Parts::EXEMPLAR, rejection);
     }
 }
 

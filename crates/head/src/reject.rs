@@ -13,6 +13,9 @@ use crate::resolve::LabelFault;
 const SERIES_LIMIT: &str = "ingester.max-global-series-per-user";
 const METRIC_LIMIT: &str = "ingester.max-global-series-per-metric";
 
+/// Reason and id of exemplars whose series is not there.
+pub(crate) const SERIES_MISSING: &str = "exemplar-series-missing";
+
 /// Why a series is not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
@@ -22,6 +25,54 @@ pub(crate) enum Limit {
     MetricSeries(u64),
     /// The partition's numbers or its memory for labels are used up.
     Partition,
+}
+
+impl Limit {
+    /// The reason that discarded samples are counted under.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Series(_) => "per_user_series_limit",
+            Self::MetricSeries(_) => "per_metric_series_limit",
+            Self::Partition => "per_instance_limit",
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason that discarded samples are counted under.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "sample-out-of-order",
+            Self::Duplicate => "new-value-for-timestamp",
+            Self::TooOld { .. } => "sample-too-old",
+            Self::Invalid(_) | Self::Histogram(_) => "invalid-native-histogram",
+            Self::Full => Limit::Partition.reason(),
+        }
+    }
+
+    fn id(&self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "sample-out-of-order",
+            Self::Duplicate => "sample-duplicate-timestamp",
+            Self::TooOld { .. } => "sample-timestamp-too-old",
+            Self::Invalid(error) => error.id(),
+            Self::Histogram(_) => "native-histogram-spans-buckets-mismatch",
+            Self::Full => "ingester-max-series",
+        }
+    }
+}
+
+impl LabelFault {
+    /// The reason that discarded samples are counted under.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::None => "missing_metric_name",
+            Self::Duplicate(_) => "duplicate_label_names",
+            Self::EmptyName => "label_invalid",
+            Self::TooLong(_) => "label_value_too_long",
+            Self::TooMany(_) => "max_label_names_per_series",
+        }
+    }
 }
 
 /// ` The affected sample has timestamp … and is from series …`.
@@ -40,70 +91,48 @@ impl fmt::Display for Affected<'_> {
 /// The refusal of a sample at `t`.
 pub(crate) fn sample(refusal: &Refusal, t: Millis, labels: &Labels) -> Rejection {
     let affected = Affected("sample", t, labels);
-    match refusal {
-        Refusal::OutOfOrder => Rejection::new(
-            "sample-out-of-order",
-            "sample-out-of-order",
-            format_args!(
-                "the sample has been rejected because another sample with a more recent timestamp has already \
-                 been ingested and out-of-order samples are not allowed. {affected}"
-            ),
+    let what = fmt::from_fn(|f| match refusal {
+        Refusal::OutOfOrder => f.write_str(
+            "the sample has been rejected because another sample with a more recent timestamp has already \
+             been ingested and out-of-order samples are not allowed",
         ),
-        Refusal::Duplicate => Rejection::new(
-            "sample-duplicate-timestamp",
-            "new-value-for-timestamp",
-            format_args!(
-                "the sample has been rejected because another value is already stored for the same timestamp. \
-                 {affected}"
-            ),
+        Refusal::Duplicate => f.write_str(
+            "the sample has been rejected because another value is already stored for the same timestamp",
         ),
-        Refusal::TooOld { window } => Rejection::new(
-            "sample-timestamp-too-old",
-            "sample-too-old",
-            format_args!(
-                "the sample has been rejected because it is further behind the newest sample than the \
-                 out-of-order window of {}s allows. {affected}",
-                *window as f64 / 1e3
-            ),
+        Refusal::TooOld { window } => write!(
+            f,
+            "the sample has been rejected because it is further behind the newest sample than the \
+             out-of-order window of {}s allows",
+            *window as f64 / 1e3
         ),
-        Refusal::Invalid(error) => Rejection::new(
-            error.id(),
-            "invalid-native-histogram",
-            format_args!("the native histogram has been rejected: {error}. {affected}"),
-        ),
-        Refusal::Histogram(error) => Rejection::new(
-            "native-histogram-spans-buckets-mismatch",
-            "invalid-native-histogram",
-            format_args!("the native histogram has been rejected: {error}. {affected}"),
-        ),
-        Refusal::Full => Rejection::new(
-            "ingester-max-series",
-            "per_instance_limit",
-            format_args!(
-                "the sample has been rejected because the partition's memory is used up. {affected}"
-            ),
-        ),
-    }
+        Refusal::Invalid(error) => write!(f, "the native histogram has been rejected: {error}"),
+        Refusal::Histogram(error) => write!(f, "the native histogram has been rejected: {error}"),
+        Refusal::Full => {
+            f.write_str("the sample has been rejected because the partition's memory is used up")
+        }
+    });
+    Rejection::new(refusal.id(), refusal.reason(), format_args!("{what}. {affected}"))
 }
 
 /// The refusal of a new series.
 pub(crate) fn series(limit: Limit, labels: &Labels) -> Rejection {
+    let reason = limit.reason();
     match limit {
         Limit::Series(limit) => Rejection::new(
             "max-series-per-user",
-            "per_user_series_limit",
+            reason,
             format_args!("per-user series limit of {limit} exceeded"),
         )
         .with_tenant_flags(&[SERIES_LIMIT]),
         Limit::MetricSeries(limit) => Rejection::new(
             "max-series-per-metric",
-            "per_metric_series_limit",
+            reason,
             format_args!("per-metric series limit of {limit} exceeded by series {labels}"),
         )
         .with_tenant_flags(&[METRIC_LIMIT]),
         Limit::Partition => Rejection::new(
             "ingester-max-series",
-            "per_instance_limit",
+            reason,
             format_args!("the partition has no room for series {labels}"),
         ),
     }
@@ -111,38 +140,34 @@ pub(crate) fn series(limit: Limit, labels: &Labels) -> Rejection {
 
 /// The refusal of labels that name no series.
 pub(crate) fn labels(fault: &LabelFault, labels: &Labels) -> Rejection {
-    match fault {
-        LabelFault::None => {
-            Rejection::new("missing-metric-name", "missing_metric_name", "received a series without labels")
+    let id = match fault {
+        LabelFault::None => "missing-metric-name",
+        LabelFault::Duplicate(_) => "duplicate-label-names",
+        LabelFault::EmptyName => "label-invalid",
+        LabelFault::TooLong(_) => "label-value-too-long",
+        LabelFault::TooMany(_) => "max-label-names-per-series",
+    };
+    let text = fmt::from_fn(|f| match fault {
+        LabelFault::None => f.write_str("received a series without labels"),
+        LabelFault::Duplicate(name) => {
+            write!(f, "received a series with the label name {name:?} twice, series: {labels}")
         }
-        LabelFault::Duplicate(name) => Rejection::new(
-            "duplicate-label-names",
-            "duplicate_label_names",
-            format_args!("received a series with the label name {name:?} twice, series: {labels}"),
-        ),
-        LabelFault::EmptyName => Rejection::new(
-            "label-invalid",
-            "label_invalid",
-            format_args!("received a series with an empty label name, series: {labels}"),
-        ),
-        LabelFault::TooLong(name) => Rejection::new(
-            "label-value-too-long",
-            "label_value_too_long",
-            format_args!("received a series whose label {:.40?} is longer than can be stored", name),
-        ),
-        LabelFault::TooMany(count) => Rejection::new(
-            "max-label-names-per-series",
-            "max_label_names_per_series",
-            format_args!("received a series with {count} labels, more than can be stored"),
-        ),
-    }
+        LabelFault::EmptyName => write!(f, "received a series with an empty label name, series: {labels}"),
+        LabelFault::TooLong(name) => {
+            write!(f, "received a series whose label {name:.40?} is longer than can be stored")
+        }
+        LabelFault::TooMany(count) => {
+            write!(f, "received a series with {count} labels, more than can be stored")
+        }
+    });
+    Rejection::new(id, fault.reason(), text)
 }
 
 /// The refusal of an exemplar of a series that is not there.
 pub(crate) fn exemplar(t: Millis, labels: &Labels) -> Rejection {
     Rejection::new(
-        "exemplar-series-missing",
-        "exemplar-series-missing",
+        SERIES_MISSING,
+        SERIES_MISSING,
         format_args!(
             "the exemplar has been rejected because its series has not been ingested. {}",
             Affected("exemplar", t, labels)

@@ -119,11 +119,17 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use futures::executor::block_on;
+    use norn_model::rejection::{Parts, Rejection};
 
     use super::*;
 
     fn refused(n: u32) -> Refused {
-        Refused { samples: n, ..Refused::default() }
+        let mut refused = Refused::default();
+        for _ in 0..n {
+            let rejection = || Rejection::new("sample-out-of-order", "sample-out-of-order", "late");
+            refused.refuse("sample-out-of-order", Parts::SAMPLE, rejection);
+        }
+        refused
     }
 
     fn count(outcome: Outcome) -> Result<u32, AppliedError> {

@@ -8,6 +8,6 @@
 pub mod rate;
 pub mod tenant;
 
-pub use norn_config::options::limits::Limits;
+pub use norn_config::options::limits::{Limits, NameValidationScheme};
 pub use rate::{Rate, RateLimiter, Refusal};
 pub use tenant::TenantLimits;

@@ -108,6 +108,11 @@ impl RateLimiter {
         buckets.by_tenant.insert(tenant.clone(), (bucket, rate));
         result
     }
+
+    /// Lets the bucket of `tenant` go; it has a full one if it comes again.
+    pub fn forget(&self, tenant: &Tenant) {
+        self.buckets.lock().by_tenant.remove(tenant);
+    }
 }
 
 impl Buckets {

@@ -4,6 +4,10 @@
 //! `2^(2^-schema)`, [`CUSTOM_BUCKETS_SCHEMA`] takes its upper bounds from `custom_values`. Spans
 //! say which bucket indices are populated; bucket values follow in span order.
 
+mod reduce;
+
+pub use reduce::Irreducible;
+
 use crate::sample::is_stale_nan;
 
 /// Schema number of histograms whose bounds are listed (NHCB).

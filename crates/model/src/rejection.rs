@@ -45,7 +45,39 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// What became of the parts of one write: how much was refused, and why first.
+/// Numbers of parts of a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Float samples.
+    pub samples: u32,
+    /// Histograms.
+    pub histograms: u32,
+    /// Exemplars.
+    pub exemplars: u32,
+    /// Metadata entries.
+    pub metadata: u32,
+}
+
+impl Parts {
+    /// One float sample.
+    pub const SAMPLE: Self = Self { samples: 1, ..Self::NONE };
+    /// One histogram.
+    pub const HISTOGRAM: Self = Self { histograms: 1, ..Self::NONE };
+    /// One exemplar.
+    pub const EXEMPLAR: Self = Self { exemplars: 1, ..Self::NONE };
+    /// One metadata entry.
+    pub const METADATA: Self = Self { metadata: 1, ..Self::NONE };
+    const NONE: Self = Self { samples: 0, histograms: 0, exemplars: 0, metadata: 0 };
+
+    fn add(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+        self.histograms = self.histograms.saturating_add(other.histograms);
+        self.exemplars = self.exemplars.saturating_add(other.exemplars);
+        self.metadata = self.metadata.saturating_add(other.metadata);
+    }
+}
+
+/// What became of the parts of one write: how much was refused or left out, and why first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Float samples refused.
@@ -54,6 +86,9 @@ pub struct Refused {
     pub histograms: u32,
     /// Exemplars refused.
     pub exemplars: u32,
+    /// What is not stored, by the `reason` label of `cortex_discarded_*_total`: refused parts, and
+    /// those that are left out without telling the client.
+    pub reasons: Vec<(&'static str, Parts)>,
     /// The first refusal, which the client is told.
     pub first: Option<Rejection>,
 }
@@ -61,21 +96,37 @@ pub struct Refused {
 impl Refused {
     /// Whether everything was taken.
     pub fn is_empty(&self) -> bool {
-        self.samples == 0 && self.histograms == 0 && self.exemplars == 0 && self.first.is_none()
+        self.reasons.is_empty() && self.first.is_none()
     }
 
-    /// Keeps `rejection` if it is the first. Made lazily: later ones cost no text.
-    pub fn note(&mut self, rejection: impl FnOnce() -> Rejection) {
+    /// Counts `parts` as refused for `reason`, and keeps `rejection` if it is the first. It is made
+    /// lazily: later ones cost no text.
+    pub fn refuse(&mut self, reason: &'static str, parts: Parts, rejection: impl FnOnce() -> Rejection) {
+        self.samples = self.samples.saturating_add(parts.samples);
+        self.histograms = self.histograms.saturating_add(parts.histograms);
+        self.exemplars = self.exemplars.saturating_add(parts.exemplars);
+        self.leave_out(reason, parts);
         if self.first.is_none() {
             self.first = Some(rejection());
         }
     }
 
+    /// Counts `parts` as not stored for `reason` without telling the client.
+    pub fn leave_out(&mut self, reason: &'static str, parts: Parts) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, sum)) => sum.add(parts),
+            None => self.reasons.push((reason, parts)),
+        }
+    }
+
     /// Adds the counts of `other`, and its first refusal where there is none here.
     pub fn merge(&mut self, other: &Refused) {
-        self.samples += other.samples;
-        self.histograms += other.histograms;
-        self.exemplars += other.exemplars;
+        self.samples = self.samples.saturating_add(other.samples);
+        self.histograms = self.histograms.saturating_add(other.histograms);
+        self.exemplars = self.exemplars.saturating_add(other.exemplars);
+        for (reason, parts) in &other.reasons {
+            self.leave_out(reason, *parts);
+        }
         if self.first.is_none() {
             self.first.clone_from(&other.first);
         }

@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+crate::value::choices! {
+    /// Which names of metrics and labels are valid.
+    pub enum NameValidationScheme {
+        /// Those that Prometheus 2 takes: letters, digits and underscores, colons in metric names.
+        Legacy = "legacy",
+        /// Any text.
+        Utf8 = "utf8",
+    }
+}
+
 crate::table::options! {
     /// Limits of one tenant. 0 means no limit where the text says so.
     pub struct Limits {
@@ -25,6 +35,12 @@ crate::table::options! {
         [Advanced] max_metadata_length: usize = 1024, "limits.max_metadata_length", "validation.max-metadata-length";
         /// Buckets of a native histogram; 0 for no limit.
         [Advanced] max_native_histogram_buckets: usize = 0, "limits.max_native_histogram_buckets", "validation.max-native-histogram-buckets";
+        /// Lower the resolution of a native histogram with too many buckets; when off it is refused.
+        [Advanced] reduce_native_histogram_over_max_buckets: bool = true, "limits.reduce_native_histogram_over_max_buckets", "validation.reduce-native-histogram-over-max-buckets";
+        /// Exemplars of a series in one request, further ones are dropped; 0 for no limit.
+        [Experimental] max_exemplars_per_series_per_request: usize = 0, "limits.max_exemplars_per_series_per_request", "distributor.max-exemplars-per-series-per-request";
+        /// Which names of metrics and labels are valid: legacy or utf8.
+        [Experimental] name_validation_scheme: NameValidationScheme = NameValidationScheme::Legacy, "limits.name_validation_scheme", "validation.name-validation-scheme";
         /// How far ahead of the clock a timestamp may be.
         [Advanced] creation_grace_period: Duration = Duration::from_secs(600), "limits.creation_grace_period", "validation.create-grace-period";
         /// How old a timestamp may be, on top of the out-of-order window; 0 for no limit.
