@@ -105,8 +105,10 @@ fn connections_leave_files_for_the_log() -> Result<()> {
     std::thread::sleep(Duration::from_millis(300));
     let held = idle.len();
     drop(idle);
-    let long = "x".repeat(2000);
+    // Texts that stay long in the log, so that it needs new segments.
+    let mut random = norn_tests::generator::random::Random::new(1, 0);
     for i in 0..200 {
+        let long: String = (0..125).map(|_| format!("{:016x}", random.bits())).collect();
         let labels = [("__name__", "m"), ("long", long.as_str()), ("i", &i.to_string())];
         let response = push(&norn.server, &[(&labels, now_ms(), 1.0)])?;
         ensure!(response.status == 200, "{held} held, {i}: {}", text(&response));
