@@ -28,6 +28,7 @@ pub(crate) fn count(shared: &Shared, state: &TenantState, request: &CardinalityR
         Millis::MIN => runs::series(&set).collect(),
         since => select::within(shared, &set, since, Millis::MAX),
     };
+    let series = select::living(shared, &series);
     let counts = counts(shared, &series, &names);
     let values = counts.iter().map(|counts| named(shared, counts.iter().map(|(p, n)| (*p, *n)))).collect();
     Cardinality { series: series.len() as u64, values }
@@ -40,10 +41,9 @@ fn all_values(shared: &Shared, name: Option<NameId>) -> Vec<(String, u64)> {
         select::each_pair(shared, name, |pair, _| pairs.push(pair));
     }
     let mut counted = Vec::with_capacity(pairs.len());
-    for slice in pairs.chunks(SLICE) {
-        let catalog = shared.catalog.read();
-        counted.extend(slice.iter().map(|pair| (*pair, u64::from(catalog.series_count_of(*pair)))));
-    }
+    select::in_slices(shared, pairs.into_iter(), |catalog, pair| {
+        counted.push((pair, u64::from(catalog.series_count_of(pair))));
+    });
     named(shared, counted.into_iter())
 }
 
@@ -52,27 +52,25 @@ fn counts(shared: &Shared, series: &[SeriesRef], names: &[Option<NameId>]) -> Ve
     let mut counts: Vec<Map<PairId, u64>> = vec![Map::default(); names.len()];
     let places = names.iter().enumerate().filter_map(|(place, name)| Some(((*name)?, place)));
     let places: Map<NameId, usize> = places.collect();
-    for slice in series.chunks(SLICE) {
-        let catalog = shared.catalog.read();
-        for &series in slice {
-            for pair in identity::pairs(catalog.identities().get(series)) {
-                let place = catalog.pair(pair).and_then(|p| places.get(&p.name));
-                if let Some(counts) = place.and_then(|place| counts.get_mut(*place)) {
-                    *counts.entry(pair).or_default() += 1;
-                }
+    select::in_slices(shared, series.iter().copied(), |catalog, series| {
+        for pair in identity::pairs(catalog.identities().get(series)) {
+            let place = catalog.pair(pair).and_then(|p| places.get(&p.name));
+            if let Some(counts) = place.and_then(|place| counts.get_mut(*place)) {
+                *counts.entry(pair).or_default() += 1;
             }
         }
-    }
+    });
     counts
 }
 
-/// Texts of pairs, in order.
+/// Texts of pairs that have series, in order.
 fn named(shared: &Shared, counts: impl Iterator<Item = (PairId, u64)>) -> Vec<(String, u64)> {
-    let counts: Vec<_> = counts.collect();
+    let counts: Vec<_> = counts.filter(|(_, n)| *n > 0).collect();
     let mut out = Vec::with_capacity(counts.len());
     for slice in counts.chunks(SLICE) {
         let catalog = shared.catalog.read();
-        out.extend(slice.iter().map(|(pair, n)| (catalog.pair_texts(*pair).1.to_owned(), *n)));
+        let value = |pair| catalog.pair(pair).map(|p| catalog.texts().get(p.value).to_owned());
+        out.extend(slice.iter().filter_map(|(pair, n)| Some((value(*pair)?, *n))));
     }
     out.sort_unstable();
     out

@@ -5,22 +5,34 @@
 //! and series each belong to one tenant and can not be mixed up.
 //!
 //! ```text
-//! tenant ─ first name ─ next name …
-//!             └ first pair ─ next pair …      (newest first)
-//!                  └ postings: one series here, or a list of runs
-//! series ─ identity: pair pair pair …         (in the order of label names)
+//! tenant ─ names ─ pairs ─ series      (each a set of numbers in the one before)
+//!    └ series
+//! series ─ identity: pair pair pair …  (in the order of label names)
 //! ```
 //!
 //! The catalog lies behind one lock. The writer holds it for writing while it creates at most
-//! a few dozen series; readers copy what they need and compute without it.
+//! a few dozen series or does a slice of a removal; readers copy what they need and compute
+//! without it.
+//!
+//! What is removed, and how ([`crate::removal`]):
+//!
+//! - Numbers are never used twice. A number that a reader kept while it did not hold the lock
+//!   leads to what it led to before, or to nothing.
+//! - A series exists as long as it has an identity, a name or a pair as long as it can be found
+//!   by its texts. Sets may name what has gone for a while: who reads one skips it.
+//! - Whatever exists is in the sets it belongs to, at any moment.
+//! - A name has a pair and a pair has a series, or their owner removes them with the last one.
+//!   (A pair whose series found no room stays without one. It is in no answer.)
+//! - A name or a pair is a user of its text, which goes with its last user.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
 use crate::identity::{self, Identities, SeriesRef};
-use crate::paged::Paged;
-use crate::runs::{Run, RunList};
+use crate::paged::{Entry, Paged};
+use crate::runs::Run;
+use crate::set::Set;
 use crate::table::Table;
 use crate::text::{TextId, Texts};
 
@@ -31,42 +43,56 @@ pub(crate) type NameId = u32;
 /// Number of a label pair of one tenant.
 pub(crate) type PairId = u32;
 
-/// End of a chain of names or pairs.
-pub(crate) const END: u32 = u32::MAX;
+/// Stands for the tenant or the name of what has gone.
+const GONE: u32 = u32::MAX;
 
 /// A label name of one tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Name {
     pub(crate) tenant: TenantNo,
     pub(crate) text: TextId,
-    /// Newest pair with this name.
-    pub(crate) pair: PairId,
-    /// The tenant's name before this one, or [`END`].
-    pub(crate) next: NameId,
+    pairs: Set,
+}
+
+impl Entry for Name {
+    const HOLE: Self = Self { tenant: GONE, text: GONE, pairs: Set::Empty };
+
+    fn is_hole(&self) -> bool {
+        self.tenant == GONE
+    }
 }
 
 /// A label pair of one tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) name: NameId,
     pub(crate) value: TextId,
-    /// The name's pair before this one, or [`END`].
-    pub(crate) next: PairId,
-    postings: Postings,
+    series: Set,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Postings {
-    None,
-    One(SeriesRef),
-    List(u32),
+impl Entry for Pair {
+    const HOLE: Self = Self { name: GONE, value: GONE, series: Set::Empty };
+
+    fn is_hole(&self) -> bool {
+        self.name == GONE
+    }
 }
 
-/// Where a tenant's chains begin, and its series.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct TenantIndex {
-    name: NameId,
-    series: RunList,
+    names: Set,
+    series: Set,
+    /// Series that exist.
+    count: u32,
+}
+
+/// A set of the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Member {
+    SeriesOfPair(PairId),
+    SeriesOfTenant(TenantNo),
+    PairOfName(NameId),
+    NameOfTenant(TenantNo),
 }
 
 /// Bytes of heap by part.
@@ -81,16 +107,15 @@ pub(crate) struct CatalogBytes {
 /// See the module doc.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    texts: Texts,
+    pub(crate) texts: Texts,
     names: Paged<Name>,
     name_table: Table,
     pairs: Paged<Pair>,
     pair_table: Table,
-    lists: Paged<RunList>,
-    identities: Identities,
+    pub(crate) identities: Identities,
     tenants: Vec<TenantIndex>,
-    /// Bytes of heap of all run lists.
-    run_bytes: usize,
+    /// Bytes of heap of all sets.
+    set_bytes: usize,
     hasher: RandomState,
 }
 
@@ -105,20 +130,26 @@ impl Catalog {
         &self.identities
     }
 
+    /// Whether a series exists.
+    pub(crate) fn has(&self, series: SeriesRef) -> bool {
+        !self.identities.get(series).is_empty()
+    }
+
     /// A name by number.
     pub(crate) fn name(&self, id: NameId) -> Option<&Name> {
         self.names.get(id)
     }
 
     /// A pair by number.
+    #[inline]
     pub(crate) fn pair(&self, id: PairId) -> Option<&Pair> {
         self.pairs.get(id)
     }
 
     /// Texts of a pair: name and value.
     pub(crate) fn pair_texts(&self, id: PairId) -> (&str, &str) {
-        let Some(pair) = self.pairs.get(id) else { return ("", "") };
-        let name = self.names.get(pair.name).map_or("", |n| self.texts.get(n.text));
+        let Some(pair) = self.pair(id) else { return ("", "") };
+        let name = self.name(pair.name).map_or("", |n| self.texts.get(n.text));
         (name, self.texts.get(pair.value))
     }
 
@@ -153,54 +184,49 @@ impl Catalog {
         self.find_pair(self.name_of(tenant, name)?, self.texts.find(value)?)
     }
 
-    /// The tenant's newest name, or [`END`].
-    pub(crate) fn first_name(&self, tenant: TenantNo) -> NameId {
-        self.tenants.get(tenant as usize).map_or(END, |t| t.name)
+    /// A set; `None` when its owner has gone.
+    pub(crate) fn set(&self, of: Member) -> Option<&Set> {
+        match of {
+            Member::SeriesOfPair(pair) => self.pair(pair).map(|p| &p.series),
+            Member::SeriesOfTenant(tenant) => self.tenants.get(tenant as usize).map(|t| &t.series),
+            Member::PairOfName(name) => self.name(name).map(|n| &n.pairs),
+            Member::NameOfTenant(tenant) => self.tenants.get(tenant as usize).map(|t| &t.names),
+        }
     }
 
-    /// A copy of the series of a tenant.
-    pub(crate) fn tenant_series(&self, tenant: TenantNo) -> RunList {
-        self.tenants.get(tenant as usize).map_or_else(RunList::default, |t| t.series.clone())
+    fn set_mut(&mut self, of: Member) -> Option<&mut Set> {
+        match of {
+            Member::SeriesOfPair(pair) => self.pairs.get_mut(pair).map(|p| &mut p.series),
+            Member::SeriesOfTenant(tenant) => self.tenants.get_mut(tenant as usize).map(|t| &mut t.series),
+            Member::PairOfName(name) => self.names.get_mut(name).map(|n| &mut n.pairs),
+            Member::NameOfTenant(tenant) => self.tenants.get_mut(tenant as usize).map(|t| &mut t.names),
+        }
+    }
+
+    /// A copy of a set; empty when its owner has gone.
+    pub(crate) fn copy(&self, of: Member) -> Set {
+        self.set(of).cloned().unwrap_or_default()
     }
 
     /// Number of series of a tenant.
     pub(crate) fn tenant_series_count(&self, tenant: TenantNo) -> u32 {
-        self.tenants.get(tenant as usize).map_or(0, |t| t.series.count())
-    }
-
-    /// A copy of the series with a pair.
-    pub(crate) fn series_of(&self, pair: PairId) -> RunList {
-        let mut list = RunList::default();
-        match self.pairs.get(pair).map_or(Postings::None, |p| p.postings) {
-            Postings::None => {}
-            Postings::One(series) => list.push(series),
-            Postings::List(at) => list = self.lists.get(at).cloned().unwrap_or_default(),
-        }
-        list
+        self.tenants.get(tenant as usize).map_or(0, |t| t.count)
     }
 
     /// Appends the series with a pair to `out`.
     pub(crate) fn append_series_of(&self, pair: PairId, out: &mut Vec<Run>) {
-        match self.pairs.get(pair).map_or(Postings::None, |p| p.postings) {
-            Postings::None => {}
-            Postings::One(series) => out.push((series, series + 1)),
-            Postings::List(at) => out.extend(self.lists.get(at).into_iter().flat_map(RunList::runs)),
-        }
+        out.extend(self.set(Member::SeriesOfPair(pair)).into_iter().flat_map(Set::runs));
     }
 
     /// Number of series with a pair.
     pub(crate) fn series_count_of(&self, pair: PairId) -> u32 {
-        match self.pairs.get(pair).map_or(Postings::None, |p| p.postings) {
-            Postings::None => 0,
-            Postings::One(_) => 1,
-            Postings::List(at) => self.lists.get(at).map_or(0, RunList::count),
-        }
+        self.set(Member::SeriesOfPair(pair)).map_or(0, Set::count)
     }
 
     /// Adds a tenant and gives its number.
     pub(crate) fn add_tenant(&mut self) -> Option<TenantNo> {
         let number = u32::try_from(self.tenants.len()).ok()?;
-        self.tenants.push(TenantIndex { name: END, series: RunList::default() });
+        self.tenants.push(TenantIndex::default());
         Some(number)
     }
 
@@ -219,21 +245,21 @@ impl Catalog {
     }
 
     fn add_name(&mut self, tenant: TenantNo, text: TextId) -> Option<NameId> {
-        let index = self.tenants.get_mut(tenant as usize)?;
-        let id = self.names.push(Name { tenant, text, pair: END, next: index.name })?;
-        index.name = id;
+        let id = self.names.push(Name { tenant, text, pairs: Set::Empty })?;
+        self.push(Member::NameOfTenant(tenant), id);
+        self.texts.acquire(text);
         let (names, hasher) = (&self.names, &self.hasher);
-        let hash = |id| names.get(id).map_or(0, |n| hasher.hash_one((n.tenant, n.text)));
+        let hash = |id| name_hash(names, hasher, id);
         self.name_table.insert(hash(id), id, hash);
         Some(id)
     }
 
     fn add_pair(&mut self, name: NameId, value: TextId) -> Option<PairId> {
-        let owner = self.names.get_mut(name)?;
-        let id = self.pairs.push(Pair { name, value, next: owner.pair, postings: Postings::None })?;
-        owner.pair = id;
+        let id = self.pairs.push(Pair { name, value, series: Set::Empty })?;
+        self.push(Member::PairOfName(name), id);
+        self.texts.acquire(value);
         let (pairs, hasher) = (&self.pairs, &self.hasher);
-        let hash = |id| pairs.get(id).map_or(0, |p| hasher.hash_one((p.name, p.value)));
+        let hash = |id| pair_hash(pairs, hasher, id);
         self.pair_table.insert(hash(id), id, hash);
         Some(id)
     }
@@ -241,31 +267,57 @@ impl Catalog {
     /// Adds a series that is not there yet; `None` when there is no room.
     pub(crate) fn add_series(&mut self, tenant: TenantNo, identity: &[u8]) -> Option<SeriesRef> {
         let series = self.identities.insert(identity)?;
-        self.run_bytes += grow(&mut self.tenants.get_mut(tenant as usize)?.series, series);
+        self.tenants.get_mut(tenant as usize)?.count += 1;
+        self.push(Member::SeriesOfTenant(tenant), series);
         for pair in identity::pairs(identity) {
-            self.post(pair, series);
+            self.push(Member::SeriesOfPair(pair), series);
         }
         Some(series)
     }
 
-    fn post(&mut self, pair: PairId, series: SeriesRef) {
-        let Some(pair) = self.pairs.get_mut(pair) else { return };
-        match pair.postings {
-            Postings::None => pair.postings = Postings::One(series),
-            Postings::One(first) => {
-                let mut list = RunList::default();
-                self.run_bytes += grow(&mut list, first) + grow(&mut list, series);
-                // There are fewer lists than pairs, so there is an index left.
-                if let Some(at) = self.lists.push(list) {
-                    pair.postings = Postings::List(at);
-                }
-            }
-            Postings::List(at) => {
-                if let Some(list) = self.lists.get_mut(at) {
-                    self.run_bytes += grow(list, series);
-                }
-            }
+    #[inline]
+    fn push(&mut self, of: Member, number: u32) {
+        let grown = self.set_mut(of).map_or(0, |set| set.push(number));
+        self.set_bytes += grown;
+    }
+
+    /// Takes a series out. Sets still name it.
+    pub(crate) fn remove_series(&mut self, tenant: TenantNo, series: SeriesRef) {
+        if let Some(index) = self.tenants.get_mut(tenant as usize) {
+            index.count = index.count.saturating_sub(1);
         }
+        self.identities.remove(series);
+    }
+
+    /// Puts `new` in the place of a set.
+    pub(crate) fn replace(&mut self, of: Member, new: Set) {
+        let added = new.size_bytes();
+        if let Some(set) = self.set_mut(of) {
+            let old = std::mem::replace(set, new);
+            self.set_bytes = (self.set_bytes + added).saturating_sub(old.size_bytes());
+        }
+    }
+
+    /// Takes out a pair without series and gives its name. The set of the name still names it.
+    pub(crate) fn remove_pair(&mut self, id: PairId) -> Option<NameId> {
+        let (name, value) = self.pair(id).filter(|p| p.series.is_empty()).map(|p| (p.name, p.value))?;
+        let (pairs, hasher) = (&self.pairs, &self.hasher);
+        let hash = |id| pair_hash(pairs, hasher, id);
+        self.pair_table.remove(hash(id), id, hash);
+        self.pairs.remove(id);
+        self.texts.release(value);
+        Some(name)
+    }
+
+    /// Takes out a name without pairs and gives its tenant, whose set still names it.
+    pub(crate) fn remove_name(&mut self, id: NameId) -> Option<TenantNo> {
+        let (tenant, text) = self.name(id).filter(|n| n.pairs.is_empty()).map(|n| (n.tenant, n.text))?;
+        let (names, hasher) = (&self.names, &self.hasher);
+        let hash = |id| name_hash(names, hasher, id);
+        self.name_table.remove(hash(id), id, hash);
+        self.names.remove(id);
+        self.texts.release(text);
+        Some(tenant)
     }
 
     /// Bytes of heap by part.
@@ -275,18 +327,17 @@ impl Catalog {
             texts: self.texts.size_bytes() + self.names.size_bytes() + self.pairs.size_bytes(),
             identities,
             tables: table + self.pair_table.size_bytes() + self.name_table.size_bytes(),
-            postings: self.run_bytes
-                + self.lists.size_bytes()
-                + self.tenants.capacity() * size_of::<TenantIndex>(),
+            postings: self.set_bytes + self.tenants.capacity() * size_of::<TenantIndex>(),
         }
     }
 }
 
-/// Adds a series to a list; gives the bytes of heap that took.
-fn grow(list: &mut RunList, series: SeriesRef) -> usize {
-    let before = list.size_bytes();
-    list.push(series);
-    list.size_bytes() - before
+fn name_hash(names: &Paged<Name>, hasher: &RandomState, id: NameId) -> u64 {
+    names.get(id).map_or(0, |n| hasher.hash_one((n.tenant, n.text)))
+}
+
+fn pair_hash(pairs: &Paged<Pair>, hasher: &RandomState, id: PairId) -> u64 {
+    pairs.get(id).map_or(0, |p| hasher.hash_one((p.name, p.value)))
 }
 
 #[cfg(test)]
@@ -312,8 +363,8 @@ mod tests {
         let one = catalog.add_series(a, &first).expect("room");
         let two = catalog.add_series(b, &second).expect("room");
         let pair = catalog.pair_of(a, "job", "x").expect("known");
-        assert_eq!(catalog.series_of(pair).runs().collect::<Vec<_>>(), [(one, one + 1)]);
-        assert_eq!(catalog.tenant_series(b).runs().collect::<Vec<_>>(), [(two, two + 1)]);
+        assert_eq!(catalog.copy(Member::SeriesOfPair(pair)).runs().collect::<Vec<_>>(), [(one, one + 1)]);
+        assert_eq!(catalog.copy(Member::SeriesOfTenant(b)).runs().collect::<Vec<_>>(), [(two, two + 1)]);
         assert_eq!(catalog.labels(two).collect::<Vec<_>>(), labels);
         assert_eq!(catalog.pair_of(a, "job", "y"), None);
     }
@@ -328,7 +379,7 @@ mod tests {
             assert_eq!(catalog.add_series(tenant, &bytes), Some(i));
         }
         let job = catalog.pair_of(tenant, "job", "x").expect("known");
-        assert_eq!(catalog.series_of(job).runs().collect::<Vec<_>>(), [(0, 100)]);
+        assert_eq!(catalog.copy(Member::SeriesOfPair(job)).runs().collect::<Vec<_>>(), [(0, 100)]);
         assert_eq!(catalog.series_count_of(job), 100);
         let seven = catalog.pair_of(tenant, "i", "7").expect("known");
         assert_eq!(catalog.series_count_of(seven), 1);

@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use norn_contract::source::ChunkBuf;
 use norn_model::Millis;
 
+use crate::catalog::Member;
 use crate::runs::{self, Run};
 use crate::series;
 use crate::shared::{Shared, series_hash};
@@ -16,9 +17,12 @@ pub(crate) fn of(shared: &Shared) -> u64 {
     let tenants = shared.tenants.read().clone();
     let mut sum = 0u64;
     for (tenant, state) in tenants {
-        let set = shared.catalog.read().tenant_series(state.number);
+        let set = shared.catalog.read().copy(Member::SeriesOfTenant(state.number));
         let set: Vec<Run> = set.runs().collect();
         for series in runs::series(&set) {
+            if !shared.catalog.read().has(series) {
+                continue;
+            }
             let hash = series_hash(tenant.as_str(), shared.catalog.read().labels(series));
             sum = sum.wrapping_add(chunks(shared, series, hash));
         }

@@ -1,8 +1,7 @@
 //! Identities of series: the numbers of their label pairs in the order of label names.
 //!
 //! A pair's number already implies its tenant, so equal bytes mean equal series and nothing else
-//! does: hashes only find candidates. An identity is its length and the pair numbers, all LEB128,
-//! in 64 KiB slabs that never move.
+//! does: hashes only find candidates. An identity is its length and the pair numbers, all LEB128.
 
 use std::hash::BuildHasher;
 
@@ -10,12 +9,17 @@ use foldhash::fast::RandomState;
 use norn_codec::varint;
 
 use crate::paged::Paged;
+use crate::slab::{self, Slabs};
 use crate::table::Table;
 
-const SLAB: usize = 1 << 16;
 const LEN_BYTES: usize = 3;
 /// Longest identity in bytes.
-pub(crate) const MAX_LEN: usize = SLAB - LEN_BYTES;
+pub(crate) const MAX_LEN: usize = slab::MAX_LEN - LEN_BYTES;
+
+/// Identities that are moved at once.
+const MOVES: usize = 512;
+/// Series that are looked at at once for identities to move.
+const LOOKS: u32 = 16_384;
 
 /// Longest LEB128 form of a pair's number.
 const PAIR_BYTES: usize = 5;
@@ -64,7 +68,7 @@ pub(crate) type SeriesRef = u32;
 /// See the module doc.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    slabs: Vec<Vec<u8>>,
+    slabs: Slabs<Vec<u8>>,
     at: Paged<u32>,
     table: Table,
     hasher: RandomState,
@@ -74,7 +78,7 @@ impl Identities {
     /// The identity of `series`; empty for a series that does not exist.
     #[inline]
     pub(crate) fn get(&self, series: SeriesRef) -> &[u8] {
-        self.at.get(series).and_then(|&at| read(&self.slabs, at)).unwrap_or_default()
+        get(&self.slabs, &self.at, series)
     }
 
     /// The series with this identity.
@@ -85,38 +89,83 @@ impl Identities {
 
     /// Adds a series that is not there yet; `None` when it does not fit or 4 GiB are used.
     pub(crate) fn insert(&mut self, identity: &[u8]) -> Option<SeriesRef> {
-        if identity.len() > MAX_LEN {
-            return None;
-        }
-        let need = identity.len() + LEN_BYTES;
-        if self.slabs.last().is_none_or(|slab| slab.len() + need > SLAB) {
-            if self.slabs.len() == 1 << 16 {
-                return None;
-            }
-            let capacity = if self.slabs.is_empty() { 0 } else { SLAB };
-            self.slabs.push(Vec::with_capacity(capacity));
-        }
-        let number = self.slabs.len() - 1;
-        let slab = &mut self.slabs[number];
-        let series = self.at.push(((number << 16) | slab.len()) as u32)?;
-        varint::put_uvarint(slab, identity.len() as u64);
-        slab.extend_from_slice(identity);
+        let (address, slab) = self.slabs.room(stored_len(identity))?;
+        let series = self.at.push(address)?;
+        push(slab, identity);
         let (slabs, at, hasher) = (&self.slabs, &self.at, &self.hasher);
-        let rehash = |s| hasher.hash_one(at.get(s).and_then(|&at| read(slabs, at)).unwrap_or_default());
+        let rehash = |series| hasher.hash_one(get(slabs, at, series));
         self.table.insert(hasher.hash_one(identity), series, rehash);
         Some(series)
     }
 
+    /// Takes a series out: from now on it has no identity, and its identity no series.
+    pub(crate) fn remove(&mut self, series: SeriesRef) {
+        let Some(&address) = self.at.get(series) else { return };
+        let (slabs, at, hasher) = (&self.slabs, &self.at, &self.hasher);
+        let hash = |series| hasher.hash_one(get(slabs, at, series));
+        self.table.remove(hash(series), series, hash);
+        let len = stored_len(self.get(series));
+        self.slabs.release(address, len);
+        self.at.remove(series);
+    }
+
+    /// Marks slabs that are mostly dead; says whether there are any.
+    pub(crate) fn mark(&mut self) -> bool {
+        self.slabs.mark()
+    }
+
+    /// Moves some identities out of marked slabs, from series `from` on. Gives the series to go
+    /// on with, `None` at the end.
+    pub(crate) fn evacuate(&mut self, from: SeriesRef) -> Option<SeriesRef> {
+        let (mut next, mut moves, mut identity) = (from, MOVES, Vec::new());
+        let end = from.saturating_add(LOOKS);
+        while moves > 0 && next < end {
+            next = self.at.next(next)?;
+            let address = *self.at.get(next)?;
+            if self.slabs.is_leaving(address) {
+                identity.clear();
+                identity.extend_from_slice(self.get(next));
+                let len = stored_len(&identity);
+                let (at, slab) = self.slabs.room(len)?;
+                push(slab, &identity);
+                self.slabs.release(address, len);
+                *self.at.get_mut(next)? = at;
+                moves -= 1;
+            }
+            next += 1;
+        }
+        Some(next)
+    }
+
     /// Bytes of heap: the identities, and the table that finds them.
     pub(crate) fn size_bytes(&self) -> (usize, usize) {
-        let slabs: usize = self.slabs.iter().map(Vec::capacity).sum();
-        (slabs + self.at.size_bytes(), self.table.size_bytes())
+        (self.slabs.size_bytes() + self.at.size_bytes(), self.table.size_bytes())
     }
 }
 
+fn stored_len(identity: &[u8]) -> usize {
+    let len_bytes = match identity.len() {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        _ => LEN_BYTES,
+    };
+    len_bytes + identity.len()
+}
+
+fn push(slab: &mut Vec<u8>, identity: &[u8]) {
+    varint::put_uvarint(slab, identity.len() as u64);
+    slab.extend_from_slice(identity);
+}
+
 #[inline]
-fn read(slabs: &[Vec<u8>], at: u32) -> Option<&[u8]> {
-    let mut rest = slabs.get((at >> 16) as usize)?.get((at & 0xffff) as usize..)?;
+fn get<'a>(slabs: &'a Slabs<Vec<u8>>, at: &Paged<u32>, series: SeriesRef) -> &'a [u8] {
+    at.get(series).and_then(|&at| read(slabs, at)).unwrap_or_default()
+}
+
+#[inline]
+fn read(slabs: &Slabs<Vec<u8>>, address: u32) -> Option<&[u8]> {
+    let (slab, position) = slabs.at(address)?;
+    let mut rest = slab.get(position..)?;
     let len = take(&mut rest)?;
     rest.get(..len as usize)
 }
@@ -158,5 +207,36 @@ mod tests {
         }
         assert_eq!(identities.insert(&vec![1; MAX_LEN + 1]), None);
         assert_eq!(identities.get(30_000), b"");
+    }
+
+    #[test]
+    fn series_go_and_the_rest_moves_together() {
+        let (mut identities, mut key) = (Identities::default(), Key::default());
+        let bytes = |key: &mut Key, i: u32| {
+            key.start(4);
+            [1, 200, i, u32::MAX].into_iter().for_each(|pair| key.push(pair));
+            key.as_bytes().to_vec()
+        };
+        for i in 0..30_000 {
+            identities.insert(&bytes(&mut key, i));
+        }
+        let full = identities.size_bytes();
+        for i in (0..30_000).filter(|i| i % 9 > 0) {
+            identities.remove(i);
+            identities.remove(i);
+            assert_eq!(identities.get(i), b"");
+        }
+        assert!(identities.mark());
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = identities.evacuate(from);
+        }
+        let left = identities.size_bytes();
+        assert!(left.0 * 2 < full.0 && left.1 * 4 < full.1, "{left:?} of {full:?}");
+        for i in 0..30_000 {
+            let bytes = bytes(&mut key, i);
+            assert_eq!(identities.find(&bytes), Some(i).filter(|i| i % 9 == 0));
+        }
+        assert_eq!(identities.insert(&bytes(&mut key, 1)), Some(30_000));
     }
 }

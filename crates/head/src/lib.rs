@@ -18,16 +18,18 @@
 //! |---|---|
 //! | `writer`, `folder`, `resolve` | a record's way in |
 //! | `fold`, `reject` | rules for a sample, and refusals in words |
-//! | `catalog`, `text`, `identity`, `runs` | who is there: interned texts, pairs, series, postings |
+//! | `catalog`, `text`, `identity`, `set`, `runs` | who is there: interned texts, pairs, series, postings |
+//! | `removal` | how they leave |
 //! | `page`, `cells`, `histogram`, `late`, `value`, `arena` | samples |
 //! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
 //! | `tenant`, `stats`, `digest` | metadata and exemplars, counts, a hash of everything |
 //! | `shared` | what both sides share, and the order of locks |
-//! | `paged`, `table` | lists and hash tables that grow without long pauses |
+//! | `paged`, `table`, `slab`, `bits` | lists, hash tables, bytes and bits that grow and shrink without long pauses |
 //!
 //! Everything is in memory and nothing is let go yet: blocks are cut elsewhere, later.
 
 mod arena;
+mod bits;
 mod cardinality;
 mod catalog;
 mod cells;
@@ -43,11 +45,15 @@ mod page;
 mod paged;
 mod reader;
 mod reject;
+#[allow(dead_code, reason = "windows that are dropped call it")]
+mod removal;
 mod resolve;
 mod runs;
 mod select;
 mod series;
+mod set;
 mod shared;
+mod slab;
 mod stats;
 mod table;
 mod tenant;

@@ -11,7 +11,7 @@ use norn_model::labels::Labels;
 
 use crate::catalog::PairId;
 use crate::identity::{self, SeriesRef};
-use crate::select::SLICE;
+use crate::select;
 use crate::shared::Shared;
 
 /// See the module doc.
@@ -64,7 +64,8 @@ impl Rows {
     }
 }
 
-/// Sorts `series` by labels and gives their labels in that order.
+/// Sorts `series` by labels and gives their labels in that order. Those that have gone are left
+/// out.
 pub(crate) fn materialise(shared: &Shared, series: &mut Vec<SeriesRef>) -> Vec<Labels> {
     let (pairs, rows) = copy_out(shared, series);
     let ranks = pairs.ranks();
@@ -83,21 +84,25 @@ pub(crate) fn materialise(shared: &Shared, series: &mut Vec<SeriesRef>) -> Vec<L
     order.iter().map(labels).collect()
 }
 
-fn copy_out(shared: &Shared, series: &[SeriesRef]) -> (Pairs, Rows) {
+/// Copies the pairs of `series`, of which those stay that exist.
+fn copy_out(shared: &Shared, series: &mut Vec<SeriesRef>) -> (Pairs, Rows) {
     let (mut pairs, mut rows) = (Pairs::default(), Rows::default());
     let mut positions: HashMap<PairId, u32, RandomState> = HashMap::default();
-    for slice in series.chunks(SLICE) {
-        let catalog = shared.catalog.read();
-        for &series in slice {
-            for pair in identity::pairs(catalog.identities().get(series)) {
-                let position = *positions.entry(pair).or_insert_with(|| {
-                    pairs.push(catalog.pair_texts(pair));
-                    pairs.ends.len() as u32 - 1
-                });
-                rows.positions.push(position);
-            }
-            rows.ends.push(rows.positions.len());
+    let mut kept = Vec::with_capacity(series.len());
+    select::in_slices(shared, series.iter().copied(), |catalog, series| {
+        let before = rows.positions.len();
+        for pair in identity::pairs(catalog.identities().get(series)) {
+            let position = *positions.entry(pair).or_insert_with(|| {
+                pairs.push(catalog.pair_texts(pair));
+                pairs.ends.len() as u32 - 1
+            });
+            rows.positions.push(position);
         }
-    }
+        if rows.positions.len() > before {
+            rows.ends.push(rows.positions.len());
+            kept.push(series);
+        }
+    });
+    *series = kept;
     (pairs, rows)
 }

@@ -17,7 +17,7 @@ use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 
 use crate::cardinality;
-use crate::catalog::{END, NameId, PairId};
+use crate::catalog::{Member, NameId, PairId};
 use crate::identity::{self, SeriesRef};
 use crate::order;
 use crate::runs::{self, Run};
@@ -128,6 +128,9 @@ impl TenantReader {
         let set = select::matching(&self.shared, self.state.number, &request.matchers);
         let mut series = self.within(&set, request.mint, request.maxt);
         if request.max_series > 0 && series.len() > request.max_series {
+            series = select::living(&self.shared, &series);
+        }
+        if request.max_series > 0 && series.len() > request.max_series {
             return Err(SourceError::TooManySeries { limit: request.max_series });
         }
         let labels = order::materialise(&self.shared, &mut series);
@@ -168,17 +171,8 @@ impl TenantReader {
     }
 
     fn all_names(&self) -> Vec<NameId> {
-        let mut names = Vec::new();
-        let mut next = self.shared.catalog.read().first_name(self.state.number);
-        while next != END {
-            let catalog = self.shared.catalog.read();
-            for _ in 0..SLICE {
-                let Some(name) = catalog.name(next) else { return names };
-                names.push(next);
-                next = name.next;
-            }
-        }
-        names
+        let names = self.shared.catalog.read().copy(Member::NameOfTenant(self.state.number));
+        runs::series(&names.runs().collect::<Vec<_>>()).collect()
     }
 
     fn names_among(&self, series: &[SeriesRef]) -> Vec<NameId> {
@@ -207,25 +201,20 @@ impl TenantReader {
                 pairs.insert(pair);
             }
         });
-        let pairs: Vec<PairId> = pairs.into_iter().collect();
-        for slice in pairs.chunks(SLICE) {
-            let catalog = self.shared.catalog.read();
-            values.extend(slice.iter().map(|pair| catalog.pair_texts(*pair).1.to_owned()));
-        }
+        select::in_slices(&self.shared, pairs.into_iter(), |catalog, pair| {
+            values.extend(catalog.pair(pair).map(|p| catalog.texts().get(p.value).to_owned()));
+        });
         limited(values, request.limit)
     }
 
     fn each_pair_among(&self, series: &[SeriesRef], mut f: impl FnMut(PairId, NameId)) {
-        for slice in series.chunks(SLICE) {
-            let catalog = self.shared.catalog.read();
-            for &series in slice {
-                for pair in identity::pairs(catalog.identities().get(series)) {
-                    if let Some(found) = catalog.pair(pair) {
-                        f(pair, found.name);
-                    }
+        select::in_slices(&self.shared, series.iter().copied(), |catalog, series| {
+            for pair in identity::pairs(catalog.identities().get(series)) {
+                if let Some(found) = catalog.pair(pair) {
+                    f(pair, found.name);
                 }
             }
-        }
+        });
     }
 
     fn metadata_now(&self, request: &MetadataRequest) -> Vec<(String, Vec<Metadata>)> {

@@ -29,18 +29,23 @@ pub(crate) struct RunList {
 impl RunList {
     /// Adds `series`, which is above all in the set; otherwise nothing happens.
     pub(crate) fn push(&mut self, series: u32) {
+        self.push_run((series, series.saturating_add(1)));
+    }
+
+    /// Adds a run, which is above all in the set; otherwise, or if it is empty, nothing happens.
+    pub(crate) fn push_run(&mut self, (from, to): Run) {
         let (start, end) = self.open;
-        if self.count > 0 && series < end {
+        if from >= to || (self.count > 0 && from < end) {
             return;
         }
-        if series != end || self.count == 0 {
+        if from != end || self.count == 0 {
             if end > start {
                 self.close();
             }
-            self.open.0 = series;
+            self.open.0 = from;
         }
-        self.open.1 = series + 1;
-        self.count += 1;
+        self.open.1 = to;
+        self.count += to - from;
     }
 
     fn close(&mut self) {
@@ -60,7 +65,33 @@ impl RunList {
 
     /// The runs in order.
     pub(crate) fn runs(&self) -> Runs<'_> {
-        Runs { bytes: &self.bytes, end: 0, open: Some(self.open).filter(|(start, end)| end > start) }
+        self.runs_from(Place::default())
+    }
+
+    /// The runs from a place on.
+    pub(crate) fn runs_from(&self, place: Place) -> Runs<'_> {
+        let open = Some(self.open).filter(|(start, end)| end > start);
+        Runs { open, ..self.closed_runs(place) }
+    }
+
+    /// The runs from a place on, but for the last one.
+    pub(crate) fn closed_runs(&self, place: Place) -> Runs<'_> {
+        Runs { bytes: self.bytes.get(place.bytes..).unwrap_or_default(), end: place.end, open: None }
+    }
+
+    /// The place of the next run of `runs`. It stays right while the set grows.
+    pub(crate) fn place(&self, runs: &Runs<'_>) -> Place {
+        Place { bytes: self.bytes.len() - runs.bytes.len(), end: runs.end }
+    }
+
+    /// Gives memory back that no run lies in.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Bytes of the runs.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Bytes of heap.
@@ -69,7 +100,16 @@ impl RunList {
     }
 }
 
+/// Where a run of a [`RunList`] begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    bytes: usize,
+    /// Where the run before it ends.
+    end: u32,
+}
+
 /// Iterator over the runs of a [`RunList`].
+#[derive(Debug, Default)]
 pub(crate) struct Runs<'a> {
     bytes: &'a [u8],
     end: u32,
@@ -77,6 +117,11 @@ pub(crate) struct Runs<'a> {
 }
 
 impl Runs<'_> {
+    /// A single number.
+    pub(crate) fn one(number: u32) -> Self {
+        Self { bytes: &[], end: 0, open: Some((number, number.saturating_add(1))) }
+    }
+
     fn take(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..35).step_by(7) {

@@ -5,12 +5,13 @@
 //! the intersection of demands minus the forbidden, and a matcher is asked once per value, never
 //! once per series.
 //!
-//! Under the catalog's lock only look-ups and copies happen, values are walked in slices.
+//! Under the catalog's lock only look-ups and copies happen, values are walked in slices. Series
+//! may go in between: one that is found may have no labels when these are read, and is skipped.
 
 use norn_model::Millis;
 use norn_model::matcher::{MatchOp, Matcher};
 
-use crate::catalog::{END, NameId, PairId, TenantNo};
+use crate::catalog::{Catalog, Member, NameId, PairId, TenantNo};
 use crate::identity::SeriesRef;
 use crate::runs::{self, Run};
 use crate::shared::{Shared, page_of, row_of};
@@ -34,7 +35,7 @@ pub(crate) fn matching(shared: &Shared, tenant: TenantNo, matchers: &[Matcher]) 
     demands.sort_unstable_by_key(Vec::len);
     let mut demands = demands.into_iter();
     let first = demands.next().unwrap_or_else(|| {
-        let all = shared.catalog.read().tenant_series(tenant);
+        let all = shared.catalog.read().copy(Member::SeriesOfTenant(tenant));
         all.runs().collect()
     });
     let mut set = demands.fold(first, |set, demand| runs::intersect(&set, demand.into_iter()));
@@ -92,17 +93,41 @@ fn walk(shared: &Shared, tenant: TenantNo, name: &str, keep: impl Fn(&str) -> bo
     pairs
 }
 
-/// Gives all pairs of a name, and their values, to `f`.
+/// Gives all pairs of a name that have series, and their values, to `f`.
 pub(crate) fn each_pair(shared: &Shared, name: NameId, mut f: impl FnMut(PairId, &str)) {
-    let mut next = shared.catalog.read().name(name).map_or(END, |n| n.pair);
-    while next != END {
-        let catalog = shared.catalog.read();
-        for _ in 0..SLICE {
-            let Some(pair) = catalog.pair(next) else { return };
-            f(next, catalog.texts().get(pair.value));
-            next = pair.next;
+    let pairs = shared.catalog.read().copy(Member::PairOfName(name));
+    let runs: Vec<Run> = pairs.runs().collect();
+    in_slices(shared, runs::series(&runs), |catalog, id| {
+        if let Some(pair) = catalog.pair(id)
+            && catalog.series_count_of(id) > 0
+        {
+            f(id, catalog.texts().get(pair.value));
         }
+    });
+}
+
+/// Gives the catalog and each of `numbers` to `f`, and lets the lock go every now and then.
+pub(crate) fn in_slices(
+    shared: &Shared,
+    numbers: impl Iterator<Item = u32>,
+    mut f: impl FnMut(&Catalog, u32),
+) {
+    let mut numbers = numbers.peekable();
+    while numbers.peek().is_some() {
+        let catalog = shared.catalog.read();
+        numbers.by_ref().take(SLICE).for_each(|number| f(&catalog, number));
     }
+}
+
+/// Those of `series` that still exist.
+pub(crate) fn living(shared: &Shared, series: &[SeriesRef]) -> Vec<SeriesRef> {
+    let mut kept = Vec::with_capacity(series.len());
+    in_slices(shared, series.iter().copied(), |catalog, series| {
+        if catalog.has(series) {
+            kept.push(series);
+        }
+    });
+    kept
 }
 
 /// Series that have any of the pairs.
@@ -110,8 +135,8 @@ fn series_of(shared: &Shared, pairs: &[PairId]) -> Vec<Run> {
     match pairs {
         [] => Vec::new(),
         [pair] => {
-            let list = shared.catalog.read().series_of(*pair);
-            list.runs().collect()
+            let set = shared.catalog.read().copy(Member::SeriesOfPair(*pair));
+            set.runs().collect()
         }
         pairs => {
             let (mut all, mut rest) = (Vec::new(), pairs);

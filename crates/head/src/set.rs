@@ -1,0 +1,210 @@
+//! Who belongs to whom: sets of numbers, most of one member, and how members leave them.
+//!
+//! Members come in ascending order. They leave by a pass over the whole set that takes out all
+//! that are gone at once; over a long list it goes in slices, beside which the list may grow.
+
+use crate::runs::{Place, Run, RunList, Runs};
+
+/// A set that grows at its end.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Set {
+    #[default]
+    Empty,
+    One(u32),
+    List(Box<RunList>),
+}
+
+impl Set {
+    /// Adds a number, which is above all in the set. Gives the bytes of heap that took.
+    pub(crate) fn push(&mut self, number: u32) -> usize {
+        match self {
+            Self::Empty => {
+                *self = Self::One(number);
+                0
+            }
+            Self::One(first) => {
+                let mut list = Box::<RunList>::default();
+                list.push(*first);
+                list.push(number);
+                *self = Self::List(list);
+                self.size_bytes()
+            }
+            Self::List(list) => {
+                let before = list.size_bytes();
+                list.push(number);
+                list.size_bytes() - before
+            }
+        }
+    }
+
+    /// Number of members.
+    pub(crate) fn count(&self) -> u32 {
+        match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::List(list) => list.count(),
+        }
+    }
+
+    /// Whether there is no member.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// The members as runs.
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        match self {
+            Self::Empty => Runs::default(),
+            Self::One(number) => Runs::one(*number),
+            Self::List(list) => list.runs(),
+        }
+    }
+
+    /// Bytes of heap.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::List(list) => size_of::<RunList>() + list.size_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that a pass over the set reads.
+    pub(crate) fn read_bytes(&self) -> usize {
+        match self {
+            Self::List(list) => list.encoded_bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// A pass over a set that takes out what is gone. See the module doc.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    place: Place,
+    /// Position of the first of `gone` that was not passed.
+    gone: usize,
+    kept: RunList,
+}
+
+impl Pass {
+    /// Goes on for at most `budget` runs, and not into the run that still grows. True when there
+    /// is nothing left but to [`Pass::finish`].
+    pub(crate) fn advance(&mut self, set: &Set, gone: &[Run], budget: usize) -> bool {
+        let Set::List(list) = set else { return true };
+        let mut runs = list.closed_runs(self.place);
+        for _ in 0..budget {
+            let Some(run) = runs.next() else { break };
+            self.keep(run, gone);
+        }
+        self.place = list.place(&runs);
+        runs.next().is_none()
+    }
+
+    /// Passes the rest of the set and gives what is left of it.
+    pub(crate) fn finish(mut self, set: &Set, gone: &[Run]) -> Set {
+        match set {
+            Set::List(list) => list.runs_from(self.place).for_each(|run| self.keep(run, gone)),
+            set => set.runs().for_each(|run| self.keep(run, gone)),
+        }
+        let mut kept = self.kept.runs();
+        match (self.kept.count(), kept.next()) {
+            (0, _) | (_, None) => Set::Empty,
+            (1, Some((number, _))) => Set::One(number),
+            _ => {
+                self.kept.shrink();
+                Set::List(Box::new(self.kept))
+            }
+        }
+    }
+
+    /// Keeps of a run what is not gone.
+    fn keep(&mut self, (mut start, end): Run, gone: &[Run]) {
+        self.skip_to(start, gone);
+        while let Some(&(from, to)) = gone.get(self.gone)
+            && from < end
+        {
+            self.kept.push_run((start, from));
+            start = to.max(start);
+            if to >= end {
+                break;
+            }
+            self.gone += 1;
+        }
+        self.kept.push_run((start, end));
+    }
+
+    /// Passes what is gone and ends at or before `start`.
+    fn skip_to(&mut self, start: u32, gone: &[Run]) {
+        let rest = gone.get(self.gone..).unwrap_or_default();
+        // Near by in long sets, anywhere in short ones.
+        let mut near = 1;
+        while rest.get(near).is_some_and(|run| run.1 <= start) {
+            near *= 2;
+        }
+        let rest = rest.get(..=near).unwrap_or(rest);
+        self.gone += rest.partition_point(|run| run.1 <= start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::runs::{normalise, series};
+
+    fn members(set: &Set) -> Vec<u32> {
+        series(&set.runs().collect::<Vec<_>>()).collect()
+    }
+
+    fn runs(numbers: &BTreeSet<u32>) -> Vec<Run> {
+        normalise(numbers.iter().map(|&n| (n, n + 1)).collect())
+    }
+
+    fn numbers() -> impl Strategy<Value = BTreeSet<u32>> {
+        prop::collection::btree_set(prop_oneof![0u32..40, 0u32..400, 0u32..1_000_000], 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn a_pass_in_slices_takes_out_what_is_gone(
+            before in numbers(),
+            gone in numbers(),
+            added in prop::collection::vec(1u32..5, 0..30),
+            budget in 1usize..20,
+        ) {
+            let mut set = Set::default();
+            let mut bytes = 0;
+            before.iter().for_each(|&n| bytes += set.push(n));
+            let gone_runs = runs(&gone);
+            let (mut pass, mut added, mut next) = (Pass::default(), added.into_iter(), 2_000_000);
+            let mut want: BTreeSet<u32> = &before - &gone;
+            while !pass.advance(&set, &gone_runs, budget) {
+                if let Some(step) = added.next() {
+                    next += step;
+                    bytes += set.push(next);
+                    want.insert(next);
+                }
+            }
+            prop_assert_eq!(bytes, set.size_bytes());
+            let left = pass.finish(&set, &gone_runs);
+            prop_assert_eq!(left.count() as usize, want.len());
+            prop_assert_eq!(members(&left), want.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(left.is_empty(), left.count() == 0);
+        }
+    }
+
+    #[test]
+    fn one_member_takes_no_heap() {
+        let mut set = Set::default();
+        assert_eq!((set.push(7), set.count(), members(&set)), (0, 1, vec![7]));
+        assert!(set.push(9) > 0);
+        assert_eq!(members(&set), [7, 9]);
+        let left = Pass::default().finish(&set, &[(0, 9)]);
+        assert_eq!((left.size_bytes(), members(&left)), (0, vec![9]));
+        assert!(Pass::default().finish(&left, &[(9, 10)]).is_empty());
+        assert_eq!(size_of::<Set>(), 16);
+    }
+}
