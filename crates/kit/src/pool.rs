@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+/// A third of the CPU that a thread of normal priority gets when both want it.
+const YIELDING_NICENESS: i32 = 5;
+
 /// A job that gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
@@ -28,9 +31,33 @@ impl Pool {
     ///
     /// When the system gives no more threads.
     pub fn new(name: &'static str, threads: usize) -> std::io::Result<Self> {
+        Self::start(name, threads, |_| {})
+    }
+
+    /// As [`Pool::new`], of threads that yield to all others of the process and the machine: what
+    /// they compute may come later, but must not make short work wait.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no more threads.
+    pub fn yielding(name: &'static str, threads: usize) -> std::io::Result<Self> {
+        Self::start(name, threads, |_| {
+            // On Linux this is the niceness of the calling thread alone.
+            if let Err(error) = rustix::process::nice(YIELDING_NICENESS) {
+                tracing::warn!(%error, "the priority of a thread can not be lowered");
+            }
+        })
+    }
+
+    fn start(
+        name: &'static str,
+        threads: usize,
+        begin: impl Fn(usize) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(move |i| format!("{name}-{i}"))
+            .start_handler(begin)
             .build()
             .map_err(std::io::Error::other)?;
         Ok(Self { threads: Arc::new(pool) })
@@ -72,6 +99,16 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_yielding_pool_lowers_its_own_threads_alone() -> std::io::Result<()> {
+        let niceness = || rustix::process::getpriority_process(None).ok();
+        let before = niceness();
+        let inside = Pool::yielding("yielding", 1)?.run(niceness).await;
+        assert_eq!(inside, Ok(before.map(|n| (n + YIELDING_NICENESS).min(19))));
+        assert_eq!(niceness(), before);
+        Ok(())
+    }
 
     #[tokio::test]
     async fn runs_jobs_on_named_threads_and_survives_panics() -> std::io::Result<()> {

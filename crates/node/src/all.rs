@@ -137,8 +137,8 @@ fn open(config: &Config) -> Result<Process, Error> {
     });
     let ingester = Ingester::start(&shared_log, &on_fatal)?;
     figures::register(&registry, &log, &ingester);
-    // Apart, so that heavy queries never hold up writes.
-    let (write_pool, query_pool) = (Pool::new("write", 0)?, Pool::new("query", 0)?);
+    // Apart, and one yields to the other, so that heavy queries never hold up writes.
+    let (write_pool, query_pool) = (Pool::new("write", 0)?, Pool::yielding("query", 0)?);
     let limits = TenantLimits::new(config.limits.clone());
     let parts = norn_distributor::Parts {
         limits: limits.clone(),
