@@ -60,6 +60,12 @@ impl XorState {
         }
     }
 
+    /// An empty chunk that gives `t` and `value` as its last timestamp and value. The first sample
+    /// appended does not depend on them.
+    pub const fn after(t: Millis, value: f64) -> Self {
+        Self { t, value: value.to_bits(), ..Self::new() }
+    }
+
     /// Samples in the chunk.
     pub fn count(&self) -> u16 {
         self.count

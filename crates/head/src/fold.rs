@@ -1,10 +1,9 @@
 //! What a series needs to know to take a sample, and what it says when it does not.
 
 use norn_model::Millis;
-use norn_model::chunk::ChunkEncoding;
 use norn_model::histogram::InvalidHistogram;
 
-use crate::arena::{Address, Arena, Header};
+use crate::window::{WindowNo, Windows};
 
 /// Why a sample was not taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +17,8 @@ pub(crate) enum Refusal {
         /// The window in milliseconds.
         window: Millis,
     },
+    /// Older than what is taken in order, and late samples are not allowed.
+    OutOfBounds,
     /// A histogram that contradicts itself.
     Invalid(InvalidHistogram),
     /// A histogram that no chunk can hold.
@@ -26,16 +27,55 @@ pub(crate) enum Refusal {
     Full,
 }
 
+/// Which times are taken, by what was there before a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Oldest timestamp that is taken in order: half a chunk range behind the tenant's newest.
+    pub(crate) min_valid: Millis,
+    /// Oldest timestamp that is taken out of order.
+    min_late: Millis,
+    /// How far that is behind the tenant's newest; 0 = late samples are refused.
+    window: Millis,
+}
+
+impl Bounds {
+    /// Bounds of a tenant whose newest timestamp is `maxt`.
+    pub(crate) fn new(maxt: Millis, window: Millis, chunk_range: Millis) -> Self {
+        Self {
+            min_valid: maxt.saturating_sub(chunk_range / 2),
+            min_late: maxt.saturating_sub(window.max(0)),
+            window,
+        }
+    }
+
+    /// Whether a late sample may be stored.
+    pub(crate) fn admit_late(&self, t: Millis) -> Result<(), Refusal> {
+        match self.window {
+            ..=0 if t < self.min_valid => Err(Refusal::OutOfBounds),
+            ..=0 => Err(Refusal::OutOfOrder),
+            window if t < self.min_late => Err(Refusal::TooOld { window }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a series without samples may begin with this one.
+    pub(crate) fn admit_first(&self, t: Millis) -> Result<(), Refusal> {
+        if t >= self.min_valid { Ok(()) } else { self.admit_late(t) }
+    }
+}
+
 /// Where samples go and by what rules, for one tenant while a record is folded.
 pub(crate) struct Fold<'a> {
-    /// Takes sealed chunks.
-    pub(crate) arena: &'a Arena,
+    /// Take samples.
+    pub(crate) windows: &'a mut Windows,
     /// Samples a float chunk is cut at.
     pub(crate) samples_per_chunk: u16,
     /// Chunks do not cross multiples of this.
     pub(crate) chunk_range: Millis,
-    /// How far behind `maxt` a late sample may be; 0 = late samples are refused.
-    pub(crate) window: Millis,
+    /// Which times are taken.
+    pub(crate) bounds: Bounds,
+    /// Windows whose samples in this record are in blocks.
+    pub(crate) flushed: &'a [WindowNo],
     /// Newest timestamp of the tenant, [`Millis::MIN`] before the first.
     pub(crate) maxt: Millis,
     /// Oldest timestamp of the tenant, [`Millis::MAX`] before the first.
@@ -45,9 +85,19 @@ pub(crate) struct Fold<'a> {
 }
 
 impl Fold<'_> {
-    /// The end of the chunk range that `t` lies in; chunks that hold `t` end before it.
+    /// The window that `t` lies in.
+    pub(crate) fn number(&self, t: Millis) -> WindowNo {
+        t.div_euclid(self.chunk_range)
+    }
+
+    /// The end of the window that `t` lies in; chunks that hold `t` end before it.
     pub(crate) fn range_end(&self, t: Millis) -> Millis {
-        t.div_euclid(self.chunk_range).saturating_add(1).saturating_mul(self.chunk_range)
+        self.number(t).saturating_add(1).saturating_mul(self.chunk_range)
+    }
+
+    /// Whether the sample at `t` in this record is in a block.
+    pub(crate) fn is_flushed(&self, t: Millis) -> bool {
+        !self.flushed.is_empty() && self.flushed.contains(&self.number(t))
     }
 
     /// Notes that a sample was taken.
@@ -55,25 +105,5 @@ impl Fold<'_> {
     pub(crate) fn took(&mut self, t: Millis) {
         self.maxt = self.maxt.max(t);
         self.mint = self.mint.min(t);
-    }
-
-    /// Whether a late sample may be stored.
-    pub(crate) fn admit_late(&self, t: Millis) -> Result<(), Refusal> {
-        match self.window {
-            ..=0 => Err(Refusal::OutOfOrder),
-            window if t < self.maxt.saturating_sub(window) => Err(Refusal::TooOld { window }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Moves a chunk to the arena, where it names the one at `previous`.
-    pub(crate) fn seal(
-        &self,
-        previous: Address,
-        encoding: ChunkEncoding,
-        (mint, maxt): (Millis, Millis),
-        bytes: &[u8],
-    ) -> Result<Address, Refusal> {
-        self.arena.push(&Header { previous, encoding, mint, maxt }, bytes).ok_or(Refusal::Full)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use norn_contract::log::Offset;
 use norn_model::Millis;
 use norn_model::labels::{Labels, METRIC_NAME};
 use norn_model::rejection::{Parts, Refused, Rejection};
@@ -16,7 +17,7 @@ use norn_wire::settings::FoldSettings;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::catalog::{Catalog, TenantNo};
-use crate::fold::{Fold, Refusal};
+use crate::fold::{Bounds, Fold, Refusal};
 use crate::identity::{Key, SeriesRef};
 use crate::page::Page;
 use crate::paged::Paged;
@@ -25,6 +26,12 @@ use crate::resolve::{Found, Resolver};
 use crate::shared::{Shared, SharedPage, page_of, row_of, series_hash};
 use crate::tenant::{SeriesExemplar, TenantState};
 use crate::value;
+use crate::window::{WindowNo, Windows};
+
+/// Series of which a slice of a sweep seals something, about.
+const SWEEP_SLICE: usize = 128;
+/// Pages that a slice of a sweep looks at.
+const SWEEP_PAGES: usize = 64;
 
 /// Series that are added under one exclusive lock.
 const ADD_SLICE: usize = 32;
@@ -32,9 +39,9 @@ const ADD_SLICE: usize = 32;
 /// What is known of a tenant while its records are folded.
 pub(crate) struct Account {
     state: Arc<TenantState>,
-    settings: FoldSettings,
+    pub(crate) settings: FoldSettings,
     mint: Millis,
-    maxt: Millis,
+    pub(crate) maxt: Millis,
     /// Last series of the last record: its successor is likely to come next.
     last: Option<SeriesRef>,
 }
@@ -50,6 +57,20 @@ impl Account {
     pub(crate) fn set(&mut self, settings: FoldSettings) {
         self.settings = settings;
         self.state.exemplars.lock().trim(self.max_exemplars());
+    }
+
+    /// Samples below `floor` are gone.
+    pub(crate) fn forget(&mut self, floor: Millis) {
+        if self.mint < floor {
+            self.mint = floor;
+            self.state.publish(0, 0, self.mint, self.maxt);
+        }
+    }
+
+    /// Which times a record is taken for. Of a tenant without samples its first one counts.
+    fn bounds(&self, view: &View, chunk_range: Millis) -> Bounds {
+        let maxt = if self.maxt == Millis::MIN { first_timestamp(view) } else { self.maxt };
+        Bounds::new(maxt, self.settings.out_of_order_window, chunk_range)
     }
 
     fn max_exemplars(&self) -> usize {
@@ -71,7 +92,12 @@ enum Target {
 pub(crate) struct Folder {
     shared: Arc<Shared>,
     /// The list in `shared.pages`, to be read without its lock.
-    pages: Vec<SharedPage>,
+    pub(crate) pages: Vec<SharedPage>,
+    pub(crate) windows: Windows,
+    /// Below the offset, samples in the window are in blocks.
+    pub(crate) flushed: Vec<(WindowNo, Offset)>,
+    /// Windows that samples of the record are in blocks of.
+    skipped: Vec<WindowNo>,
     /// Which series followed a series last time; itself where none did.
     successors: Paged<SeriesRef>,
     resolver: Resolver,
@@ -83,8 +109,11 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
+            windows: Windows::new(Arc::clone(&shared)),
             shared,
             pages: Vec::new(),
+            flushed: Vec::new(),
+            skipped: Vec::new(),
             successors: Paged::default(),
             resolver: Resolver::default(),
             targets: Vec::new(),
@@ -93,23 +122,65 @@ impl Folder {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Folds a record of `tenant`.
     pub(crate) fn fold(
         &mut self,
+        offset: Offset,
         account: &mut Account,
         tenant: &Tenant,
         view: &View,
         refused: &mut Refused,
     ) {
+        self.windows.record = offset;
+        self.skipped.clear();
+        self.skipped.extend(self.flushed.iter().filter(|(_, end)| offset < *end).map(|(number, _)| *number));
+        let bounds = account.bounds(view, self.shared.options.chunk_range);
         if self.find(account, view, refused) {
-            self.add(account, tenant, view, refused);
+            self.add(account, bounds, tenant, view, refused);
         }
-        self.append(account, view, refused);
+        self.append(account, bounds, view, refused);
         describe(&account.state, view);
+    }
+
+    /// Sweeps pages from `page` on for a cut of windows below `end`, as many as a slice allows; gives
+    /// the page to go on with.
+    pub(crate) fn sweep(&mut self, page: usize, end: WindowNo) -> Option<usize> {
+        let epoch = self.windows.epoch;
+        let mut fold = Fold {
+            windows: &mut self.windows,
+            samples_per_chunk: self.shared.options.samples_per_chunk,
+            chunk_range: self.shared.options.chunk_range,
+            bounds: Bounds::new(Millis::MIN, 0, self.shared.options.chunk_range),
+            flushed: &[],
+            maxt: Millis::MIN,
+            mint: Millis::MAX,
+            scratch: std::mem::take(&mut self.scratch),
+        };
+        let mut sealed = 0;
+        let (mut next, limit) = (page, page + SWEEP_PAGES);
+        while let Some(page) = self.pages.get(next)
+            && sealed < SWEEP_SLICE
+            && next < limit
+        {
+            sealed += page.lock().sweep(end, epoch, &mut fold);
+            next += 1;
+        }
+        self.scratch = fold.scratch;
+        (next < self.pages.len()).then_some(next)
+    }
+
+    /// Tells rows of pages from `page` on, as many as a slice allows, that samples below `floor` are
+    /// gone; gives the page to go on with.
+    pub(crate) fn forget(&mut self, page: usize, floor: Millis) -> Option<usize> {
+        let end = page + SWEEP_PAGES;
+        for page in self.pages.iter().take(end).skip(page) {
+            page.lock().forget(floor);
+        }
+        (end < self.pages.len()).then_some(end)
     }
 
     /// First pass. Says whether there are new series.
@@ -137,7 +208,14 @@ impl Folder {
     }
 
     /// Second pass: adds series that are new and have something to store.
-    fn add(&mut self, account: &Account, tenant: &Tenant, view: &View, refused: &mut Refused) {
+    fn add(
+        &mut self,
+        account: &Account,
+        bounds: Bounds,
+        tenant: &Tenant,
+        view: &View,
+        refused: &mut Refused,
+    ) {
         let shared = Arc::clone(&self.shared);
         let mut rest = 0..self.targets.len();
         while !rest.is_empty() {
@@ -150,7 +228,7 @@ impl Folder {
                 rest.start = i + 1;
                 if self.targets.get(i) == Some(&Target::New) {
                     room -= 1;
-                    let target = self.add_one(&mut catalog, account, tenant, view, &series, refused);
+                    let target = self.add_one(&mut catalog, account, bounds, tenant, view, &series, refused);
                     if let Some(slot) = self.targets.get_mut(i) {
                         *slot = target;
                     }
@@ -163,6 +241,7 @@ impl Folder {
         &mut self,
         catalog: &mut Catalog,
         account: &Account,
+        bounds: Bounds,
         tenant: &Tenant,
         view: &View,
         series: &Series<'_>,
@@ -175,7 +254,7 @@ impl Folder {
         if let Some(known) = self.known(catalog, account.state.number, view) {
             return Target::Series(known);
         }
-        if !has_content(series, &account.settings) {
+        if !self.has_content(series, &account.settings, bounds) {
             return Target::Absent;
         }
         let added = match check_limits(catalog, account, self.resolver.labels(view)) {
@@ -219,7 +298,7 @@ impl Folder {
         let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
         let number = page_of(series);
         if number == self.pages.len() {
-            let page = Arc::new(Mutex::new(Page::new(number == 0)));
+            let page = Arc::new(Mutex::new(Page::new(series, self.windows.epoch)));
             self.pages.push(Arc::clone(&page));
             self.shared.pages.write().push(page);
         }
@@ -228,14 +307,24 @@ impl Folder {
         Some(series)
     }
 
+    /// Whether a new series would get a sample.
+    fn has_content(&self, series: &Series<'_>, settings: &FoldSettings, bounds: Bounds) -> bool {
+        let range = self.shared.options.chunk_range;
+        let taken = |t: Millis| bounds.admit_first(t).is_ok() && !self.skipped.contains(&t.div_euclid(range));
+        series.samples().iter().any(|sample| taken(sample.timestamp))
+            || (settings.native_histograms
+                && series.histograms().any(|h| taken(h.timestamp) && storable(h.histogram).is_ok()))
+    }
+
     /// Third pass: appends samples, and holds on to a page while they stay in it.
-    fn append(&mut self, account: &mut Account, view: &View, refused: &mut Refused) {
+    fn append(&mut self, account: &mut Account, bounds: Bounds, view: &View, refused: &mut Refused) {
         let shared = Arc::clone(&self.shared);
         let mut fold = Fold {
-            arena: &shared.arena,
+            windows: &mut self.windows,
             samples_per_chunk: shared.options.samples_per_chunk,
             chunk_range: shared.options.chunk_range,
-            window: account.settings.out_of_order_window,
+            bounds,
+            flushed: &self.skipped,
             maxt: account.maxt,
             mint: account.mint,
             scratch: std::mem::take(&mut self.scratch),
@@ -245,7 +334,7 @@ impl Folder {
         for (series, target) in view.series().zip(&self.targets) {
             let Target::Series(number) = *target else {
                 if *target == Target::Absent {
-                    refuse_absent(account, &series, refused);
+                    refuse_absent(account, bounds, &series, refused);
                 }
                 account.last = None;
                 continue;
@@ -267,6 +356,15 @@ impl Folder {
         account.state.publish(taken.samples, taken.histograms, fold.mint, fold.maxt);
         self.scratch = fold.scratch;
     }
+}
+
+/// Timestamp of the first sample of a record.
+fn first_timestamp(view: &View) -> Millis {
+    let first = |series: Series<'_>| {
+        let float = series.samples().first().map(|sample| sample.timestamp);
+        float.or_else(|| series.histograms().next().map(|sample| sample.timestamp))
+    };
+    view.series().find_map(first).unwrap_or(Millis::MIN)
 }
 
 /// What was taken of a record.
@@ -298,10 +396,7 @@ fn append_floats(
     for sample in series.samples() {
         match page.append_float(row, sample.timestamp, sample.value, fold) {
             Ok(()) => taken.samples += 1,
-            Err(refusal) => {
-                let rejection = || reject::sample(&refusal, sample.timestamp, &labels_of(series));
-                refused.refuse(refusal.reason(), Parts::SAMPLE, rejection);
-            }
+            Err(refusal) => refuse_float(&refusal, sample.timestamp, series, refused),
         }
     }
 }
@@ -328,6 +423,10 @@ fn append_histograms(
     }
 }
 
+fn refuse_float(refusal: &Refusal, t: Millis, series: &Series<'_>, refused: &mut Refused) {
+    refused.refuse(refusal.reason(), Parts::SAMPLE, || reject::sample(refusal, t, &labels_of(series)));
+}
+
 fn refuse_histogram(refusal: &Refusal, t: Millis, series: &Series<'_>, refused: &mut Refused) {
     refused.refuse(refusal.reason(), Parts::HISTOGRAM, || reject::sample(refusal, t, &labels_of(series)));
 }
@@ -342,11 +441,11 @@ fn validate(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
     outcome.map_err(Refusal::Invalid)
 }
 
-/// Whether a new series would get a sample.
-fn has_content(series: &Series<'_>, settings: &FoldSettings) -> bool {
-    let storable = |h: HistogramRef<'_>| validate(h).is_ok() && value::check(&h.into()).is_ok();
-    !series.samples().is_empty()
-        || (settings.native_histograms && series.histograms().any(|sample| storable(sample.histogram)))
+/// Whether a chunk can hold a histogram.
+fn storable(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
+    validate(histogram)?;
+    let outcome = value::check(&histogram.into());
+    outcome.map_err(|_| Refusal::Histogram("histogram does not fit into a chunk"))
 }
 
 fn check_limits<'a>(
@@ -388,12 +487,18 @@ fn refuse(
 }
 
 /// Refuses what came for a series that is not there and that nothing of it could begin.
-fn refuse_absent(account: &Account, series: &Series<'_>, refused: &mut Refused) {
+fn refuse_absent(account: &Account, bounds: Bounds, series: &Series<'_>, refused: &mut Refused) {
+    for sample in series.samples() {
+        if let Err(refusal) = bounds.admit_first(sample.timestamp) {
+            refuse_float(&refusal, sample.timestamp, series, refused);
+        }
+    }
     if account.settings.native_histograms {
         for sample in series.histograms() {
-            let cause = validate(sample.histogram).err();
-            let cause = cause.unwrap_or(Refusal::Histogram("histogram does not fit into a chunk"));
-            refuse_histogram(&cause, sample.timestamp, series, refused);
+            let outcome = bounds.admit_first(sample.timestamp).and_then(|()| storable(sample.histogram));
+            if let Err(refusal) = outcome {
+                refuse_histogram(&refusal, sample.timestamp, series, refused);
+            }
         }
     }
     for exemplar in series.exemplars() {

@@ -3,8 +3,6 @@
 use norn_codec::histogram::{AppendError, Floats, Integers, Kind, OpenChunk};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
-use norn_model::histogram::{FloatHistogram, Histogram};
-use norn_model::sample::stale_nan;
 use norn_wire::histogram::HistogramRef;
 
 /// Size in bytes at which a chunk is cut, if it has [`MIN_SAMPLES`].
@@ -73,14 +71,6 @@ impl OpenHistogram {
         }
     }
 
-    /// A stale marker of the chunk's kind.
-    pub(crate) fn stale(&self) -> Stale {
-        match self.chunk {
-            Chunk::Int(_) => Stale::Int(Histogram { sum: stale_nan(), ..Histogram::default() }),
-            Chunk::Float(_) => Stale::Float(FloatHistogram { sum: stale_nan(), ..FloatHistogram::default() }),
-        }
-    }
-
     /// How the chunk is encoded.
     pub(crate) fn encoding(&self) -> ChunkEncoding {
         match self.chunk {
@@ -112,21 +102,5 @@ impl OpenHistogram {
             Chunk::Float(chunk) => chunk.size_bytes(),
         };
         size_of::<Self>() + 2 * bytes
-    }
-}
-
-/// A stale marker that is owned.
-pub(crate) enum Stale {
-    Int(Histogram),
-    Float(FloatHistogram),
-}
-
-impl Stale {
-    /// The marker as it comes in a record.
-    pub(crate) fn as_ref(&self) -> HistogramRef<'_> {
-        match self {
-            Self::Int(h) => HistogramRef::Int(h),
-            Self::Float(h) => HistogramRef::Float(h),
-        }
     }
 }

@@ -1,14 +1,16 @@
 //! Samples that came too late for the open chunk of their series.
 //!
-//! They wait in a short sorted buffer and go to the arena as chunks of their own when it is full.
-//! Such chunks may overlap everything. Most series have none: a row points here only if it must.
+//! They wait in a short sorted buffer and become chunks of their own, one or more a window, when it
+//! is full. Such chunks may overlap everything. Most series have none: a row points here only if it
+//! must.
 
 use norn_contract::source::ChunkBuf;
 use norn_model::Millis;
 
-use crate::arena::{Address, NOWHERE};
-use crate::fold::{Fold, Refusal};
+use crate::fold::Fold;
+use crate::page::Place;
 use crate::value::{self, Value};
+use crate::window::{Chunk, WindowNo};
 
 /// Samples the buffer holds.
 const BUFFER: usize = 32;
@@ -17,32 +19,22 @@ const BUFFER: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Late {
     buffer: Vec<(Millis, Value)>,
-    chunks: Vec<LateChunk>,
+    /// Oldest and newest timestamp, sealed ones too; the first is above the second when there is none.
     mint: Millis,
+    maxt: Millis,
 }
 
 impl Default for Late {
     fn default() -> Self {
-        Self { buffer: Vec::new(), chunks: Vec::new(), mint: Millis::MAX }
+        Self { buffer: Vec::new(), mint: Millis::MAX, maxt: Millis::MIN }
     }
 }
 
-/// A sealed chunk of late samples.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LateChunk {
-    pub(crate) mint: Millis,
-    pub(crate) maxt: Millis,
-    pub(crate) at: Address,
-}
-
 impl Late {
-    /// The stored value at `t`.
-    pub(crate) fn find(&self, t: Millis, fold: &Fold<'_>) -> Option<Value> {
-        if let Ok(i) = self.position(t) {
-            return self.buffer.get(i).map(|(_, value)| value.clone());
-        }
-        let covering = self.chunks.iter().filter(|c| c.mint <= t && t <= c.maxt);
-        covering.filter_map(|c| fold.arena.read(c.at, |h, bytes| value::find(h.encoding, bytes, t))?).next()
+    /// The value at `t` that waits.
+    pub(crate) fn find(&self, t: Millis) -> Option<&Value> {
+        let at = self.position(t).ok()?;
+        self.buffer.get(at).map(|(_, value)| value)
     }
 
     fn position(&self, t: Millis) -> Result<usize, usize> {
@@ -50,36 +42,45 @@ impl Late {
     }
 
     /// Keeps a sample for a timestamp that has none.
-    pub(crate) fn insert(&mut self, t: Millis, value: Value, fold: &Fold<'_>) -> Result<(), Refusal> {
+    pub(crate) fn insert(&mut self, t: Millis, value: Value, place: Place, fold: &mut Fold<'_>) {
         if self.buffer.len() >= BUFFER {
-            self.seal(fold)?;
+            self.seal(WindowNo::MAX, place, fold);
         }
+        // From now on the window knows the record that it needs.
+        fold.windows.of(fold.number(t), place);
         let (Ok(i) | Err(i)) = self.position(t);
         self.buffer.insert(i, (t, value));
         self.mint = self.mint.min(t);
-        Ok(())
+        self.maxt = self.maxt.max(t);
     }
 
-    fn seal(&mut self, fold: &Fold<'_>) -> Result<(), Refusal> {
+    /// Seals what waits for windows below `end`.
+    pub(crate) fn seal(&mut self, end: WindowNo, place: Place, fold: &mut Fold<'_>) {
         let mut buf = ChunkBuf::default();
-        value::encode(&self.buffer, &mut buf);
-        let before = self.chunks.len();
-        for chunk in &buf.chunks {
-            match fold.seal(NOWHERE, chunk.encoding, (chunk.mint, chunk.maxt), buf.slice(chunk)) {
-                Ok(at) => self.chunks.push(LateChunk { mint: chunk.mint, maxt: chunk.maxt, at }),
-                Err(refusal) => {
-                    self.chunks.truncate(before);
-                    return Err(refusal);
-                }
+        while let Some(number) = self.buffer.first().map(|(t, _)| fold.number(*t)).filter(|n| *n < end) {
+            let count = self.buffer.partition_point(|(t, _)| fold.number(*t) == number);
+            buf.clear();
+            value::encode(self.buffer.get(..count).unwrap_or_default(), &mut buf);
+            for chunk in &buf.chunks {
+                let (encoding, mint, maxt) = (chunk.encoding, chunk.mint, chunk.maxt);
+                let sealed = Chunk { encoding, late: true, mint, maxt };
+                fold.windows.seal(number, place, &sealed, buf.slice(chunk));
             }
+            self.buffer.drain(..count);
         }
-        self.buffer.clear();
-        Ok(())
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
     }
 
-    /// Oldest timestamp; [`Millis::MAX`] when there is none.
-    pub(crate) fn mint(&self) -> Millis {
-        self.mint
+    /// First and last timestamp of all late samples; `None` when there are none.
+    pub(crate) fn range(&self) -> Option<(Millis, Millis)> {
+        (self.mint <= self.maxt).then_some((self.mint, self.maxt))
+    }
+
+    /// Samples below `floor` are gone.
+    pub(crate) fn forget(&mut self, floor: Millis) {
+        self.mint = self.mint.max(floor);
     }
 
     /// Samples in the buffer, in order.
@@ -87,16 +88,9 @@ impl Late {
         &self.buffer
     }
 
-    /// Sealed chunks, in the order they were sealed.
-    pub(crate) fn chunks(&self) -> &[LateChunk] {
-        &self.chunks
-    }
-
     /// Bytes of heap.
     pub(crate) fn size_bytes(&self) -> usize {
         let buffered: usize = self.buffer.iter().map(|(_, value)| value.size_bytes()).sum();
-        self.buffer.capacity() * size_of::<(Millis, Value)>()
-            + buffered
-            + self.chunks.capacity() * size_of::<LateChunk>()
+        self.buffer.capacity() * size_of::<(Millis, Value)>() + buffered
     }
 }

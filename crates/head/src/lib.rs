@@ -10,7 +10,7 @@
 //!             └ folder ─ page: newest samples and open chunks of 256 series
 //!                          ├ cells: words of open float chunks
 //!                          ├ late: samples that came out of order
-//!                          └ arena: sealed chunks, each naming the one before
+//!                          └ window: sealed chunks of two hours, each naming the one before
 //! select ─ order ─ series: matchers → series → labels in order → chunks
 //! ```
 //!
@@ -20,19 +20,22 @@
 //! | `fold`, `reject` | rules for a sample, and refusals in words |
 //! | `catalog`, `text`, `identity`, `set`, `runs` | who is there: interned texts, pairs, series, postings |
 //! | `removal` | how they leave |
-//! | `page`, `cells`, `histogram`, `late`, `value`, `arena` | samples |
+//! | `page`, `cells`, `histogram`, `late`, `value` | newest samples |
+//! | `window`, `storage` | sealed chunks |
+//! | `cut`, `checkpoint` | windows on their way into blocks, and what a restart needs then |
 //! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
 //! | `tenant`, `stats`, `digest` | metadata and exemplars, counts, a hash of everything |
 //! | `shared` | what both sides share, and the order of locks |
 //! | `paged`, `table`, `slab`, `bits` | lists, hash tables, bytes and bits that grow and shrink without long pauses |
 //!
-//! Everything is in memory and nothing is let go yet: blocks are cut elsewhere, later.
+//! Closed windows leave as a [`Cut`] that another role turns into blocks.
 
-mod arena;
 mod bits;
 mod cardinality;
 mod catalog;
 mod cells;
+mod checkpoint;
+mod cut;
 mod digest;
 mod fold;
 mod folder;
@@ -55,14 +58,18 @@ mod set;
 mod shared;
 mod slab;
 mod stats;
+mod storage;
 mod table;
 mod tenant;
 mod text;
 mod value;
+mod window;
 mod writer;
 
 use std::sync::Arc;
 
+pub use checkpoint::{Checkpoint, TenantBounds};
+pub use cut::{Cut, Step};
 pub use options::Options;
 pub use reader::{Reader, TenantReader};
 pub use stats::{MemoryStats, TenantStats};

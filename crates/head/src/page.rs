@@ -1,44 +1,61 @@
-//! The hot state of 256 series behind one lock: open chunks, newest samples, ways to the rest.
+//! The hot state of 256 series behind one lock: open chunks, newest samples, late ones that wait.
 //!
 //! The writer keeps the lock while consecutive samples stay in the page; a reader takes it for the
-//! copy of one series. A float chunk is cut when it is full or its series reaches the next chunk
-//! range. It is cut by the sample that no longer fits, so an open chunk always holds the newest
-//! sample of its series. At most one chunk of a series is open, floats or histograms.
+//! copy of one series. A float chunk is cut when it is full or its series reaches the next window.
+//! It is cut by the sample that no longer fits, so an open chunk always holds the newest sample of
+//! its series. At most one chunk of a series is open, floats or histograms. Sealed chunks go to the
+//! window they lie in; a sweep seals what is open in windows that are being cut, and the row goes on
+//! knowing its newest sample.
 
 use norn_codec::histogram::AppendError;
 use norn_codec::xor::XorState;
 use norn_contract::source::{ChunkBuf, ChunkSlice};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
-use norn_model::sample::is_stale_nan;
+use norn_model::histogram::{FloatHistogram, Histogram};
+use norn_model::sample::{is_stale_nan, stale_nan};
 use norn_wire::histogram::HistogramRef;
 
-use crate::arena::{Address, NOWHERE, first_timestamp};
 use crate::cells::{Cells, Chain};
 use crate::fold::{Fold, Refusal};
 use crate::histogram::OpenHistogram;
-use crate::late::{Late, LateChunk};
+use crate::identity::SeriesRef;
+use crate::late::Late;
+use crate::shared::row_of;
+use crate::storage::first_timestamp;
 use crate::value::{self, Value};
+use crate::window::{Chunk, WindowNo};
 
 /// Series of a page.
 pub(crate) const ROWS: usize = 256;
 
-/// Sealed chunks that are searched for a sample with a late one's timestamp. Beyond, a late
-/// sample is stored beside the one it may repeat.
+/// Sealed chunks of a window that are searched for a sample with a late one's timestamp. Beyond, a
+/// late sample is stored beside the one it may repeat.
 const SEARCH_CHUNKS: usize = 64;
+
+/// What the newest sample of a series is that came in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newest {
+    /// There is none.
+    Nothing,
+    Float,
+    Int,
+    FloatHistogram,
+}
 
 /// One series.
 #[derive(Debug)]
 struct Row {
+    /// The open float chunk. Without samples in it: newest timestamp and value alone.
     xor: XorState,
-    /// Where the range of the open float chunk ends.
+    /// Where the window of the open float chunk ends.
     end: Millis,
     /// Oldest sample that came in order; [`Millis::MAX`] before the first.
     mint: Millis,
     words: Chain,
     /// Samples the open float chunk is cut at.
     target: u16,
-    sealed: Address,
+    newest: Newest,
     more: Option<Box<More>>,
 }
 
@@ -57,29 +74,30 @@ impl More {
     }
 }
 
-/// A copy of what leads to a series' other chunks.
-#[derive(Debug, Default)]
-pub(crate) struct Trail {
-    /// Newest sealed chunk.
-    pub(crate) sealed: Option<Address>,
-    /// Sealed chunks of late samples.
-    pub(crate) late: Vec<LateChunk>,
-    /// Late samples that wait.
-    pub(crate) waiting: Vec<(Millis, Value)>,
+/// Which series a row belongs to, and by which cut its page was swept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) series: SeriesRef,
+    pub(crate) epoch: u64,
 }
 
 /// See the module doc.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Page {
     rows: Vec<Row>,
     cells: Cells,
+    /// Number of its first series.
+    first: SeriesRef,
+    /// The last cut that swept it.
+    epoch: u64,
 }
 
 impl Page {
-    /// An empty page with room for its rows, unless it is the partition's first.
-    pub(crate) fn new(is_first: bool) -> Self {
-        let rows = Vec::with_capacity(if is_first { 0 } else { ROWS });
-        Self { rows, cells: Cells::default() }
+    /// The empty page whose first series will be `first`, with room for its rows, unless it is the
+    /// partition's first.
+    pub(crate) fn new(first: SeriesRef, epoch: u64) -> Self {
+        let rows = Vec::with_capacity(if first == 0 { 0 } else { ROWS });
+        Self { rows, cells: Cells::default(), first, epoch }
     }
 
     /// Adds a series whose first chunk is cut at `target` samples.
@@ -90,9 +108,13 @@ impl Page {
             mint: Millis::MAX,
             words: Chain::default(),
             target,
-            sealed: NOWHERE,
+            newest: Newest::Nothing,
             more: None,
         });
+    }
+
+    fn place(&self, at: usize) -> Place {
+        Place { series: self.first + at as SeriesRef, epoch: self.epoch }
     }
 
     /// Takes a float sample of the series at `at`.
@@ -104,11 +126,12 @@ impl Page {
         value: f64,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
+        let place = self.place(at);
         let row = self.rows.get_mut(at).ok_or(Refusal::Full)?;
         let count = row.xor.count();
-        let fits = count != 0 && count < row.target && t < row.end;
+        let fits = count != 0 && count < row.target && t < row.end && t >= fold.bounds.min_valid;
         if !fits || t <= row.xor.last_timestamp() {
-            return row.append_float_slowly(&mut self.cells, t, value, fold);
+            return row.append_float_slowly(&mut self.cells, t, value, place, fold);
         }
         row.push_float(&mut self.cells, t, value)?;
         fold.took(t);
@@ -123,29 +146,60 @@ impl Page {
         histogram: HistogramRef<'_>,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
+        let place = self.place(at);
         let row = self.rows.get_mut(at).ok_or(Refusal::Full)?;
-        row.append_histogram(&mut self.cells, t, histogram, fold)
+        row.append_histogram(&mut self.cells, t, histogram, place, fold)
     }
 
     /// First and last timestamp of a series; `None` when it has no sample.
     pub(crate) fn range(&self, at: usize) -> Option<(Millis, Millis)> {
         let row = self.rows.get(at)?;
-        let late = row.more.as_ref().map_or(Millis::MAX, |m| m.late.mint());
-        Some((row.mint.min(late), row.newest()?))
+        let late = row.more.as_ref().and_then(|m| m.late.range());
+        let in_order = row.newest().map(|newest| (row.mint, newest));
+        match (in_order, late) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (one, other) => one.or(other),
+        }
     }
 
-    /// Appends the open chunk of a series to `out` if it overlaps `mint..=maxt`; gives what leads
-    /// to its other chunks.
-    pub(crate) fn copy(&self, at: usize, mint: Millis, maxt: Millis, out: &mut ChunkBuf) -> Trail {
-        let Some(row) = self.rows.get(at) else { return Trail::default() };
+    /// Appends the open chunk of a series to `out` if it overlaps `mint..=maxt`; gives the late
+    /// samples that wait.
+    pub(crate) fn copy(
+        &self,
+        series: SeriesRef,
+        mint: Millis,
+        maxt: Millis,
+        out: &mut ChunkBuf,
+    ) -> Vec<(Millis, Value)> {
+        let Some(row) = self.rows.get(row_of(series)) else { return Vec::new() };
         row.copy_open(&self.cells, mint, maxt, out);
-        let mut trail = Trail { sealed: Some(row.sealed).filter(|&a| a != NOWHERE), ..Trail::default() };
-        if let Some(more) = &row.more {
-            trail.waiting = more.late.buffer().to_vec();
-            let overlapping = more.late.chunks().iter().filter(|c| c.mint <= maxt && c.maxt >= mint);
-            trail.late = overlapping.copied().collect();
+        row.more.as_ref().map_or_else(Vec::new, |more| more.late.buffer().to_vec())
+    }
+
+    /// Seals what is open or waits in windows below `end`, for the cut `epoch`; says of how many
+    /// series.
+    pub(crate) fn sweep(&mut self, end: WindowNo, epoch: u64, fold: &mut Fold<'_>) -> usize {
+        let mut sealed = 0;
+        for at in 0..self.rows.len() {
+            let place = self.place(at);
+            let Some(row) = self.rows.get_mut(at) else { break };
+            sealed += usize::from(row.sweep(&mut self.cells, end, place, fold));
         }
-        trail
+        self.epoch = epoch;
+        sealed
+    }
+
+    /// Says of each row which samples are gone: those below `floor`.
+    pub(crate) fn forget(&mut self, floor: Millis) {
+        for row in &mut self.rows {
+            row.mint = row.mint.max(floor);
+            if let Some(more) = &mut row.more {
+                more.late.forget(floor);
+                if more.histogram.is_none() && more.late.range().is_none() {
+                    row.more = None;
+                }
+            }
+        }
     }
 
     /// Bytes of heap: rows, and open chunks.
@@ -157,12 +211,17 @@ impl Page {
 }
 
 impl Row {
-    /// Newest timestamp.
+    /// Newest timestamp that came in order.
     fn newest(&self) -> Option<Millis> {
         match self.open_histogram() {
             Some(open) => Some(open.maxt()),
-            None => (self.xor.count() > 0).then(|| self.xor.last_timestamp()),
+            None => (self.newest != Newest::Nothing).then(|| self.xor.last_timestamp()),
         }
+    }
+
+    /// Newest timestamp of the open chunk.
+    fn open_maxt(&self) -> Option<Millis> {
+        self.newest().filter(|_| self.xor.count() > 0 || self.open_histogram().is_some())
     }
 
     fn open_histogram(&self) -> Option<&OpenHistogram> {
@@ -179,24 +238,40 @@ impl Row {
         cells: &mut Cells,
         t: Millis,
         value: f64,
+        place: Place,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
-        if is_stale_nan(value)
-            && let Some(open) = self.open_histogram()
-        {
-            // The series ends as what it was.
-            let stale = open.stale();
-            return self.append_histogram(cells, t, stale.as_ref(), fold);
+        // A series of histograms ends as what it was.
+        match self.newest {
+            Newest::Int if is_stale_nan(value) => {
+                let stale = Histogram { sum: stale_nan(), ..Histogram::default() };
+                return self.append_histogram(cells, t, HistogramRef::Int(&stale), place, fold);
+            }
+            Newest::FloatHistogram if is_stale_nan(value) => {
+                let stale = FloatHistogram { sum: stale_nan(), ..FloatHistogram::default() };
+                return self.append_histogram(cells, t, HistogramRef::Float(&stale), place, fold);
+            }
+            _ => {}
         }
-        if self.newest().is_some_and(|newest| t <= newest) {
-            return self.append_late(cells, t, Value::Float(value), fold);
+        if self.is_late(t, fold) {
+            return self.append_late(cells, t, Value::Float(value), place, fold);
         }
-        self.seal_open(cells, fold)?;
+        if fold.is_flushed(t) {
+            return Ok(());
+        }
+        self.seal_open(cells, place, fold);
+        fold.windows.of(fold.number(t), place);
         self.end = fold.range_end(t);
         self.mint = self.mint.min(t);
+        self.newest = Newest::Float;
         self.push_float(cells, t, value)?;
         fold.took(t);
         Ok(())
+    }
+
+    /// Whether a sample does not go into the open chunk or a newer one.
+    fn is_late(&self, t: Millis, fold: &Fold<'_>) -> bool {
+        t < fold.bounds.min_valid || self.newest().is_some_and(|newest| t <= newest)
     }
 
     fn append_histogram(
@@ -204,16 +279,18 @@ impl Row {
         cells: &mut Cells,
         t: Millis,
         histogram: HistogramRef<'_>,
+        place: Place,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
-        if self.newest().is_some_and(|newest| t <= newest) {
-            return self.append_late(cells, t, Value::from(histogram), fold);
+        if self.is_late(t, fold) {
+            return self.append_late(cells, t, Value::from(histogram), place, fold);
         }
         let open = self.more.as_mut().and_then(|more| more.histogram.as_mut());
         match open.map_or(Err(AppendError::NewChunk), |open| open.append(t, histogram)) {
             Ok(()) => {}
             Err(AppendError::Invalid(text)) => return Err(Refusal::Histogram(text)),
-            Err(AppendError::NewChunk) => self.begin_histogram(cells, t, histogram, fold)?,
+            Err(AppendError::NewChunk) if fold.is_flushed(t) => return Ok(()),
+            Err(AppendError::NewChunk) => self.begin_histogram(cells, t, histogram, place, fold)?,
         }
         self.mint = self.mint.min(t);
         fold.took(t);
@@ -225,6 +302,7 @@ impl Row {
         cells: &mut Cells,
         t: Millis,
         histogram: HistogramRef<'_>,
+        place: Place,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
         let next = OpenHistogram::begin(self.open_histogram(), t, fold.range_end(t), histogram);
@@ -232,37 +310,60 @@ impl Row {
             AppendError::Invalid(text) => Refusal::Histogram(text),
             AppendError::NewChunk => Refusal::Histogram("histogram begins no chunk"),
         })?;
-        self.seal_open(cells, fold)?;
+        self.seal_open(cells, place, fold);
+        fold.windows.of(fold.number(t), place);
+        self.newest = match histogram {
+            HistogramRef::Int(_) => Newest::Int,
+            HistogramRef::Float(_) => Newest::FloatHistogram,
+        };
         self.more.get_or_insert_default().histogram = Some(Box::new(next));
         Ok(())
     }
 
-    /// Moves the open chunk, if there is one, to the arena.
-    fn seal_open(&mut self, cells: &mut Cells, fold: &mut Fold<'_>) -> Result<(), Refusal> {
+    /// Moves the open chunk, if there is one, to its window.
+    fn seal_open(&mut self, cells: &mut Cells, place: Place, fold: &mut Fold<'_>) {
         fold.scratch.clear();
+        let Some(maxt) = self.open_maxt() else { return };
+        let number = fold.number(maxt);
+        let sealed = |encoding, mint| Chunk { encoding, late: false, mint, maxt };
         if let Some(more) = &mut self.more
             && let Some(open) = &more.histogram
         {
             open.copy(&mut fold.scratch);
-            let range = (open.mint, open.maxt());
-            self.sealed = fold.seal(self.sealed, open.encoding(), range, &fold.scratch)?;
+            let chunk = sealed(open.encoding(), open.mint);
+            fold.windows.seal(number, place, &chunk, &fold.scratch);
             more.histogram = None;
-        }
-        if self.xor.count() > 0 {
+            self.xor = XorState::after(maxt, 0.0);
+        } else {
             cells.copy(self.words, &mut fold.scratch);
             self.xor.finish(&mut fold.scratch, 0);
-            let range = (first_timestamp(&fold.scratch).unwrap_or_default(), self.xor.last_timestamp());
-            self.sealed = fold.seal(self.sealed, ChunkEncoding::Xor, range, &fold.scratch)?;
+            let mint = first_timestamp(&fold.scratch).unwrap_or_default();
+            fold.windows.seal(number, place, &sealed(ChunkEncoding::Xor, mint), &fold.scratch);
             cells.release(&mut self.words);
-            self.xor = XorState::new();
+            self.xor = XorState::after(maxt, self.xor.last_value());
             self.target = fold.samples_per_chunk;
         }
-        Ok(())
+    }
+
+    /// Seals what is open or waits in windows below `end`; says whether there was something.
+    fn sweep(&mut self, cells: &mut Cells, end: WindowNo, place: Place, fold: &mut Fold<'_>) -> bool {
+        let mut any = false;
+        if self.open_maxt().is_some_and(|maxt| fold.number(maxt) < end) {
+            self.seal_open(cells, place, fold);
+            any = true;
+        }
+        if let Some(more) = &mut self.more
+            && !more.late.buffer().is_empty()
+        {
+            more.late.seal(end, place, fold);
+            any = true;
+        }
+        any
     }
 
     /// Appends the open chunk to `out` if it overlaps the range.
     fn copy_open(&self, cells: &Cells, mint: Millis, maxt: Millis, out: &mut ChunkBuf) {
-        let Some(last) = self.newest().filter(|&last| last >= mint) else { return };
+        let Some(last) = self.open_maxt().filter(|&last| last >= mint) else { return };
         let start = out.bytes.len();
         let (encoding, first) = match self.open_histogram() {
             Some(open) if open.mint > maxt => return,
@@ -283,55 +384,67 @@ impl Row {
         out.chunks.push(ChunkSlice { encoding, mint: first, maxt: last, start, len });
     }
 
-    /// Takes a sample that is not newer than the newest one.
+    /// Takes a sample that goes into no open chunk.
     fn append_late(
         &mut self,
         cells: &Cells,
         t: Millis,
         value: Value,
+        place: Place,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
-        if self.newest() != Some(t) {
-            fold.admit_late(t)?;
+        let is_newest = self.newest() == Some(t) && t >= fold.bounds.min_valid;
+        if !is_newest {
+            fold.bounds.admit_late(t)?;
         }
-        let late = self.more.as_ref().and_then(|more| more.late.find(t, fold));
-        match late.or_else(|| self.find_in_order(cells, t, fold)) {
+        match self.stored(cells, t, place.series, fold) {
             Some(stored) if stored.same(&value) => return Ok(()),
             Some(_) => return Err(Refusal::Duplicate),
             None => {}
         }
+        if fold.is_flushed(t) {
+            return Ok(());
+        }
         if let Err(AppendError::Invalid(text)) = value::check(&value) {
             return Err(Refusal::Histogram(text));
         }
-        self.more.get_or_insert_default().late.insert(t, value, fold)?;
+        self.more.get_or_insert_default().late.insert(t, value, place, fold);
         fold.took(t);
         Ok(())
     }
 
-    /// The value at `t` among samples that came in order.
-    fn find_in_order(&self, cells: &Cells, t: Millis, fold: &Fold<'_>) -> Option<Value> {
-        if self.xor.count() > 0 && self.xor.last_timestamp() == t {
+    /// The value at `t`, if the head still has it.
+    fn stored(&self, cells: &Cells, t: Millis, series: SeriesRef, fold: &Fold<'_>) -> Option<Value> {
+        if self.newest == Newest::Float && self.xor.last_timestamp() == t {
             return Some(Value::Float(self.xor.last_value()));
+        }
+        if let Some(value) = self.more.as_ref().and_then(|more| more.late.find(t)) {
+            return Some(value.clone());
         }
         let mut open = ChunkBuf::default();
         self.copy_open(cells, t, t, &mut open);
-        if let Some(chunk) = open.chunks.first() {
-            return value::find(chunk.encoding, open.slice(chunk), t);
-        }
-        let mut at = self.sealed;
-        for _ in 0..SEARCH_CHUNKS {
-            let (previous, mint, found) = fold.arena.read(at, |header, bytes| {
-                let inside = header.mint <= t && t <= header.maxt;
-                let found = if inside { value::find(header.encoding, bytes, t) } else { None };
-                (header.previous, header.mint, found)
-            })?;
-            if mint <= t {
-                return found;
-            }
-            at = previous;
-        }
-        None
+        let value = open.chunks.first().and_then(|c| value::find(c.encoding, open.slice(c), t));
+        value.or_else(|| find_sealed(series, t, fold))
     }
+}
+
+fn find_sealed(series: SeriesRef, t: Millis, fold: &Fold<'_>) -> Option<Value> {
+    let (number, mut found) = (fold.number(t), None);
+    for window in fold.windows.all().filter(|w| w.number == number) {
+        let mut left = SEARCH_CHUNKS;
+        // A chunk that can not be read is no reason to refuse a sample.
+        let _ = window.each_chunk(series, |header, bytes| {
+            if header.mint <= t && t <= header.maxt {
+                found = value::find(header.encoding, bytes, t);
+            }
+            left -= 1;
+            found.is_none() && left > 0
+        });
+        if found.is_some() {
+            break;
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ impl TenantReader {
     }
 
     fn select_now(&self, request: &SelectRequest) -> Result<Selection, SourceError> {
+        let windows = Arc::clone(&self.shared.windows.read());
         let set = select::matching(&self.shared, self.state.number, &request.matchers);
         let mut series = self.within(&set, request.mint, request.maxt);
         if request.max_series > 0 && series.len() > request.max_series {
@@ -135,7 +136,7 @@ impl TenantReader {
         }
         let labels = order::materialise(&self.shared, &mut series);
         let (mint, maxt) = (request.mint, request.maxt);
-        let data = Selected { shared: Arc::clone(&self.shared), series, mint, maxt };
+        let data = Selected { shared: Arc::clone(&self.shared), series, windows, mint, maxt };
         Ok(Selection { labels, data: Arc::new(data), coverage: Coverage::ALL })
     }
 

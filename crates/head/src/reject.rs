@@ -45,6 +45,7 @@ impl Refusal {
             Self::OutOfOrder => "sample-out-of-order",
             Self::Duplicate => "new-value-for-timestamp",
             Self::TooOld { .. } => "sample-too-old",
+            Self::OutOfBounds => "sample-timestamp-too-old",
             Self::Invalid(_) | Self::Histogram(_) => "invalid-native-histogram",
             Self::Full => Limit::Partition.reason(),
         }
@@ -54,7 +55,7 @@ impl Refusal {
         match self {
             Self::OutOfOrder => "sample-out-of-order",
             Self::Duplicate => "sample-duplicate-timestamp",
-            Self::TooOld { .. } => "sample-timestamp-too-old",
+            Self::TooOld { .. } | Self::OutOfBounds => "sample-timestamp-too-old",
             Self::Invalid(error) => error.id(),
             Self::Histogram(_) => "native-histogram-spans-buckets-mismatch",
             Self::Full => "ingester-max-series",
@@ -104,6 +105,10 @@ pub(crate) fn sample(refusal: &Refusal, t: Millis, labels: &Labels) -> Rejection
             "the sample has been rejected because it is further behind the newest sample than the \
              out-of-order window of {}s allows",
             *window as f64 / 1e3
+        ),
+        Refusal::OutOfBounds => f.write_str(
+            "the sample has been rejected because it is too far behind the newest sample of the tenant to be \
+             taken in order, and out-of-order samples are not allowed",
         ),
         Refusal::Invalid(error) => write!(f, "the native histogram has been rejected: {error}"),
         Refusal::Histogram(error) => write!(f, "the native histogram has been rejected: {error}"),

@@ -6,7 +6,9 @@
 //! | `tenants` | exclusive for a new tenant | shared, for one look-up |
 //! | `pages`, list | exclusive for a new page | shared, for one look-up |
 //! | a page | while consecutive samples stay in it | for one series, or the ranges of one page |
-//! | a slab of `arena` | to add a sealed chunk | for one chunk |
+//! | `windows`, list | exclusive for a new window, and when one goes | shared, to copy the list |
+//! | heads of a window | exclusive, to add a sealed chunk | shared, for one look-up |
+//! | a slab of a window | to add a sealed chunk | for one chunk |
 //!
 //! A reader holds one of them at a time. The writer alone nests them, so there is no cycle.
 
@@ -18,12 +20,12 @@ use foldhash::fast::FixedState;
 use norn_model::tenant::Tenant;
 use parking_lot::{Mutex, RwLock};
 
-use crate::arena::Arena;
 use crate::catalog::Catalog;
 use crate::identity::SeriesRef;
 use crate::options::Options;
 use crate::page::{Page, ROWS};
 use crate::tenant::TenantState;
+use crate::window::WindowList;
 
 /// A page behind its lock.
 pub(crate) type SharedPage = Arc<Mutex<Page>>;
@@ -35,7 +37,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: RwLock<Catalog>,
     pub(crate) tenants: RwLock<HashMap<Tenant, Arc<TenantState>>>,
     pub(crate) pages: RwLock<Vec<SharedPage>>,
-    pub(crate) arena: Arena,
+    /// All windows that may have chunks, in the order of their creation.
+    pub(crate) windows: RwLock<WindowList>,
 }
 
 impl Shared {
@@ -46,7 +49,7 @@ impl Shared {
             catalog: RwLock::default(),
             tenants: RwLock::default(),
             pages: RwLock::default(),
-            arena: Arena::default(),
+            windows: RwLock::default(),
         }
     }
 

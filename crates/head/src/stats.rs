@@ -63,7 +63,6 @@ pub(crate) fn memory(shared: &Shared) -> MemoryStats {
         identities: catalog.identities,
         tables: catalog.tables,
         postings: catalog.postings,
-        sealed_chunks: shared.arena.size_bytes(),
         ..MemoryStats::default()
     };
     let pages = shared.pages.read().clone();
@@ -71,6 +70,11 @@ pub(crate) fn memory(shared: &Shared) -> MemoryStats {
         let (rows, open_chunks) = page.lock().size_bytes();
         stats.rows += rows;
         stats.open_chunks += open_chunks;
+    }
+    for window in shared.windows.read().iter() {
+        let (chunks, heads) = window.size_bytes();
+        stats.sealed_chunks += chunks;
+        stats.rows += heads;
     }
     stats
 }

@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use norn_contract::log::{Offset, Record, RecordKind};
+use norn_model::Millis;
 use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
 use norn_wire::record::{RecordError, View};
 use norn_wire::settings::{FoldSettings, SettingsError};
 
+use crate::checkpoint::{Checkpoint, TenantBounds};
+use crate::cut::{Cut, Phase, Step};
 use crate::folder::{Account, Folder};
 use crate::shared::Shared;
 use crate::tenant::TenantState;
@@ -31,6 +34,9 @@ pub enum ApplyError {
     /// The partition has as many tenants as can be numbered.
     #[error("partition {0} has too many tenants")]
     Tenants(u32),
+    /// A checkpoint came after the first record.
+    #[error("partition {0} has records already: a checkpoint comes before them")]
+    NotEmpty(u32),
 }
 
 /// The writer of a partition's head. There is one.
@@ -39,11 +45,18 @@ pub struct Writer {
     accounts: HashMap<Tenant, Account>,
     folder: Folder,
     next: Offset,
+    phase: Phase,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { view: View::new(), accounts: HashMap::new(), folder: Folder::new(shared), next: 0 }
+        Self {
+            view: View::new(),
+            accounts: HashMap::new(),
+            folder: Folder::new(shared),
+            next: 0,
+            phase: Phase::Idle,
+        }
     }
 
     /// Folds a record; what was refused is added to `refused`. A record below
@@ -60,8 +73,10 @@ impl Writer {
         match record.kind {
             RecordKind::Write(version) => {
                 self.view.decode(version, &record.value)?;
-                let account = account(&mut self.accounts, self.folder.shared(), &record.tenant)?;
-                self.folder.fold(account, &record.tenant, &self.view, refused);
+                let view = std::mem::take(&mut self.view);
+                let folded = self.fold(offset, &record.tenant, &view, refused);
+                self.view = view;
+                folded?;
                 if self.view.kept_bytes() > KEEP_DECODED {
                     self.view = View::new();
                 }
@@ -84,10 +99,164 @@ impl Writer {
         refused: &mut Refused,
     ) -> Result<(), ApplyError> {
         if offset >= self.next {
-            let account = account(&mut self.accounts, self.folder.shared(), tenant)?;
-            self.folder.fold(account, tenant, view, refused);
+            self.fold(offset, tenant, view, refused)?;
             self.next = offset + 1;
         }
+        Ok(())
+    }
+
+    fn fold(
+        &mut self,
+        offset: Offset,
+        tenant: &Tenant,
+        view: &View,
+        refused: &mut Refused,
+    ) -> Result<(), ApplyError> {
+        let account = account(&mut self.accounts, self.folder.shared(), tenant)?;
+        let maxt = account.maxt;
+        self.folder.fold(offset, account, tenant, view, refused);
+        if std::mem::take(&mut self.folder.windows.changed) {
+            let mut tenants = self.bounds_now();
+            // As it was before this record.
+            if let Some(bounds) = tenants.iter_mut().find(|bounds| bounds.tenant == *tenant) {
+                bounds.maxt = maxt;
+            }
+            let tenants = Arc::new(tenants);
+            for window in self.folder.windows.all() {
+                window.before.get_or_init(|| Arc::clone(&tenants));
+            }
+        }
+        Ok(())
+    }
+
+    fn bounds_now(&self) -> Vec<TenantBounds> {
+        let bounds = |(tenant, account): (&Tenant, &Account)| TenantBounds {
+            tenant: tenant.clone(),
+            settings: account.settings.clone(),
+            maxt: account.maxt,
+        };
+        let mut all: Vec<TenantBounds> = self.accounts.iter().map(bounds).collect();
+        all.sort_unstable_by(|a, b| a.tenant.cmp(&b.tenant));
+        all
+    }
+
+    /// Begins to cut every window that ends at or before `before`: from now on new samples for these
+    /// windows go to a new generation. False: there is nothing to cut, or a cut is not finished yet.
+    pub fn begin_cut(&mut self, before: Millis) -> bool {
+        let end = before.div_euclid(self.folder.shared().options.chunk_range);
+        if self.phase != Phase::Idle || !self.folder.windows.has_below(end) {
+            return false;
+        }
+        self.folder.windows.freeze(end);
+        self.phase = Phase::Sweep { page: 0, end, next_offset: self.next };
+        true
+    }
+
+    /// One bounded slice of what waits.
+    pub fn step(&mut self) -> Step {
+        match self.phase {
+            Phase::Idle | Phase::Given => Step::Idle,
+            Phase::Sweep { page, end, next_offset } => match self.folder.sweep(page, end) {
+                Some(page) => {
+                    self.phase = Phase::Sweep { page, end, next_offset };
+                    Step::More
+                }
+                None => {
+                    self.phase = Phase::Given;
+                    let (shared, windows) = (Arc::clone(self.folder.shared()), &self.folder.windows);
+                    Step::Cut(Cut::new(shared, windows.frozen().to_vec(), windows.epoch, next_offset))
+                }
+            },
+            Phase::Forget { page, floor } => {
+                let next = self.folder.forget(page, floor);
+                self.phase = next.map_or(Phase::Idle, |page| Phase::Forget { page, floor });
+                Step::More
+            }
+        }
+    }
+
+    /// The cut's blocks are durable and can be queried: its windows go. Series without samples are
+    /// removed by [`Writer::step`].
+    pub fn finish_cut(&mut self, cut: &Cut) {
+        if !self.is_given(cut) {
+            return;
+        }
+        self.folder.windows.release();
+        let floor = self.floor();
+        self.accounts.values_mut().for_each(|account| account.forget(floor));
+        self.phase = Phase::Forget { page: 0, floor };
+        for number in cut.numbers() {
+            self.folder.flushed.retain(|(flushed, _)| *flushed != number);
+            self.folder.flushed.push((number, cut.next_offset()));
+        }
+        let needed = self.needed_from();
+        self.folder.flushed.retain(|(_, end)| *end > needed);
+    }
+
+    /// The blocks could not be written: everything stays, and a later cut takes the same windows
+    /// again.
+    pub fn abandon_cut(&mut self, cut: &Cut) {
+        if self.is_given(cut) {
+            self.phase = Phase::Idle;
+            self.folder.windows.thaw();
+        }
+    }
+
+    fn is_given(&self, cut: &Cut) -> bool {
+        self.phase == Phase::Given && cut.epoch() == self.folder.windows.epoch
+    }
+
+    /// Newest end of windows that takes no samples in order any more; `None` without samples.
+    pub fn closed_before(&self) -> Option<Millis> {
+        let maxt = self.accounts.values().map(|account| account.maxt).max()?;
+        let range = self.folder.shared().options.chunk_range;
+        (maxt != Millis::MIN).then(|| maxt.saturating_sub(range / 2).div_euclid(range).saturating_mul(range))
+    }
+
+    /// No sample is older.
+    fn floor(&self) -> Millis {
+        let range = self.folder.shared().options.chunk_range;
+        let oldest = self.folder.windows.all().map(|window| window.number).min();
+        oldest.map_or(Millis::MAX, |number| number.saturating_mul(range))
+    }
+
+    /// The first record that has a sample which is in no finished cut.
+    fn needed_from(&self) -> Offset {
+        self.folder.windows.all().map(|window| window.first).min().unwrap_or(self.next)
+    }
+
+    /// What a restart needs to begin at [`Checkpoint::offset`] instead of the first record.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let oldest = self.folder.windows.all().min_by_key(|window| window.first);
+        let offset = self.needed_from();
+        let tenants = match oldest.and_then(|window| window.before.get()) {
+            Some(before) => before.to_vec(),
+            None => self.bounds_now(),
+        };
+        let range = self.folder.shared().options.chunk_range;
+        let flushed = self.folder.flushed.iter().filter(|(_, end)| *end > offset);
+        let flushed = flushed.map(|(number, end)| (number.saturating_mul(range), *end)).collect();
+        Checkpoint { offset, flushed, tenants }
+    }
+
+    /// Makes an empty head go on at a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// When a record was folded before, or the checkpoint has too many tenants.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), ApplyError> {
+        if self.next != 0 || !self.accounts.is_empty() {
+            return Err(ApplyError::NotEmpty(self.folder.shared().options.partition));
+        }
+        for bounds in &checkpoint.tenants {
+            let account = account(&mut self.accounts, self.folder.shared(), &bounds.tenant)?;
+            account.set(bounds.settings.clone());
+            account.maxt = bounds.maxt;
+        }
+        let range = self.folder.shared().options.chunk_range;
+        self.folder.flushed =
+            checkpoint.flushed.iter().map(|(start, end)| (start.div_euclid(range), *end)).collect();
+        self.next = checkpoint.offset;
         Ok(())
     }
 

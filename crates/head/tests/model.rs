@@ -17,6 +17,8 @@ use norn_wire::settings::FoldSettings;
 use proptest::prelude::*;
 use support::{Head, T0, Value, float_histogram, histogram, int, plain_settings, read_all, record, settings};
 
+const RANGE: Millis = 300_000;
+
 /// What one series of a record carries.
 #[derive(Clone, Debug)]
 enum Item {
@@ -51,23 +53,36 @@ fn step() -> impl Strategy<Value = Step> {
 /// The naive head: all samples of a series in a map.
 #[derive(Default)]
 struct Model {
+    /// Newest time of a series that came in order.
+    in_order: BTreeMap<(u8, u8), Millis>,
     series: BTreeMap<(u8, u8), BTreeMap<Millis, Value>>,
     windows: BTreeMap<u8, Millis>,
     newest: BTreeMap<u8, Millis>,
 }
 
 impl Model {
-    /// Takes a sample, or says why not.
-    fn write(&mut self, tenant: u8, series: u8, t: Millis, value: &Value) -> Option<&'static str> {
+    /// Takes a sample, or says why not. `before` is the tenant's newest time before the record.
+    fn write(
+        &mut self,
+        before: Millis,
+        tenant: u8,
+        series: u8,
+        t: Millis,
+        value: &Value,
+    ) -> Option<&'static str> {
         let window = self.windows.get(&tenant).copied().unwrap_or(0);
         let tenant_newest = self.newest.entry(tenant).or_insert(Millis::MIN);
         let samples = self.series.entry((tenant, series)).or_default();
-        let newest = samples.last_key_value().map(|(t, _)| *t);
-        if newest.is_some_and(|newest| t < newest) {
+        let newest = self.in_order.entry((tenant, series)).or_insert(Millis::MIN);
+        let is_early = t < before - RANGE / 2;
+        if is_early && window == 0 {
+            return Some("sample-timestamp-too-old");
+        }
+        if is_early || t < *newest {
             if window == 0 {
                 return Some("sample-out-of-order");
             }
-            if t < *tenant_newest - window {
+            if t < before - window {
                 return Some("sample-timestamp-too-old");
             }
         }
@@ -76,6 +91,9 @@ impl Model {
             Some(_) => return Some("sample-duplicate-timestamp"),
             None => {}
         }
+        if !is_early {
+            *newest = t.max(*newest);
+        }
         samples.insert(t, value.clone());
         *tenant_newest = t.max(*tenant_newest);
         None
@@ -83,7 +101,8 @@ impl Model {
 
     /// A float stale marker after a histogram ends the series as a histogram.
     fn value(&self, tenant: u8, series: u8, item: &Item) -> Value {
-        let newest = self.series.get(&(tenant, series)).and_then(|s| s.last_key_value());
+        let newest = self.in_order.get(&(tenant, series));
+        let newest = newest.and_then(|t| Some((t, self.series.get(&(tenant, series))?.get(t)?)));
         let stale = || Histogram { sum: stale_nan(), ..Histogram::default() };
         match (item, newest) {
             (Item::Stale, Some((_, Value::Int(_)))) => int(stale()),
@@ -109,11 +128,13 @@ fn labels(series: u8) -> [(&'static str, &'static str); 2] {
 /// The record of a step, and what the model refuses of it: ids in order.
 fn play(model: &mut Model, tenant: u8, parts: &[(u8, i16, Item)]) -> (Record, Vec<&'static str>) {
     let mut refused = Vec::new();
+    let first = parts.first().map_or(T0, |(_, shift, _)| model.time(tenant, *shift));
+    let before = model.newest.get(&tenant).copied().unwrap_or(first);
     let made = record(["t", "u"][tenant as usize], |b| {
         for (series, shift, item) in parts {
             let t = model.time(tenant, *shift);
             let value = model.value(tenant, *series, item);
-            refused.extend(model.write(tenant, *series, t, &value));
+            refused.extend(model.write(before, tenant, *series, t, &value));
             let mut built = b.series(labels(*series));
             match item {
                 Item::Float(n) => built.sample(t, f64::from(*n) * 1.5),
@@ -159,7 +180,7 @@ proptest! {
         samples_per_chunk in 1u16..12,
         ranged in (0i64..400, 0i64..400),
     ) {
-        let options = Options { samples_per_chunk, chunk_range: 300_000, ..Options::default() };
+        let options = Options { samples_per_chunk, chunk_range: RANGE, ..Options::default() };
         let (mut head, mut model) = (Head::new(options.clone()), Model::default());
         let mut records = Vec::new();
         for step in &steps {

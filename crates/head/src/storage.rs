@@ -1,10 +1,10 @@
-//! Sealed chunks: written once, in slabs of a mebibyte that never move.
+//! Sealed chunks of a window: written once, in slabs of a mebibyte that never move.
 //!
-//! A chunk names the one its series sealed before it, so a row keeps four bytes for all of them.
-//! An address counts units of four bytes: slab in the upper 14 bits, unit in the lower 18.
+//! A chunk names the one its series sealed before it in the window. An address counts units of four
+//! bytes: slab in the upper 14 bits, unit in the lower 18.
 //!
 //! ```text
-//! previous chunk's address, u32 | length << 3 | encoding, LEB128 | maxt − mint, LEB128
+//! previous chunk's address, u32 | length << 4 | late << 3 | encoding, LEB128 | maxt − mint, LEB128
 //! mint, zigzag LEB128: not for XOR, whose bytes begin with it | bytes
 //! ```
 //!
@@ -35,6 +35,8 @@ pub(crate) struct Header {
     /// The chunk the series sealed before, or [`NOWHERE`].
     pub(crate) previous: Address,
     pub(crate) encoding: ChunkEncoding,
+    /// Whether its samples came out of order.
+    pub(crate) late: bool,
     pub(crate) mint: Millis,
     pub(crate) maxt: Millis,
 }
@@ -43,11 +45,11 @@ type Slab = Arc<RwLock<Vec<u8>>>;
 
 /// See the module doc.
 #[derive(Debug, Default)]
-pub(crate) struct Arena {
+pub(crate) struct Storage {
     slabs: RwLock<Vec<Slab>>,
 }
 
-impl Arena {
+impl Storage {
     /// Keeps a chunk; `None` when 16 GiB are used. Called by the writer alone.
     pub(crate) fn push(&self, header: &Header, bytes: &[u8]) -> Option<Address> {
         let need = bytes.len() + MAX_HEADER + UNIT;
@@ -58,7 +60,7 @@ impl Arena {
         }
         let at = ((number as u32) << UNIT_BITS) | (slab.len() / UNIT) as u32;
         slab.extend_from_slice(&header.previous.to_le_bytes());
-        let kind = (bytes.len() as u64) << 3 | header.encoding as u64;
+        let kind = (bytes.len() as u64) << 4 | u64::from(header.late) << 3 | header.encoding as u64;
         varint::put_uvarint(&mut slab, kind);
         varint::put_uvarint(&mut slab, header.maxt.wrapping_sub(header.mint) as u64);
         if header.encoding != ChunkEncoding::Xor {
@@ -101,9 +103,10 @@ impl Arena {
             ChunkEncoding::Xor => None,
             _ => Some(varint::take_varint(&mut rest).ok()?),
         };
-        let bytes = rest.get(..(kind >> 3) as usize)?;
+        let bytes = rest.get(..(kind >> 4) as usize)?;
         let mint = mint.or_else(|| first_timestamp(bytes))?;
-        Some(f(&Header { previous, encoding, mint, maxt: mint.wrapping_add(span) }, bytes))
+        let (late, maxt) = (kind & 8 != 0, mint.wrapping_add(span));
+        Some(f(&Header { previous, encoding, late, mint, maxt }, bytes))
     }
 
     /// Bytes of heap.
@@ -125,30 +128,40 @@ mod tests {
 
     #[test]
     fn gives_back_chunks_of_every_size() {
-        let arena = Arena::default();
+        let storage = Storage::default();
         let mut chunks = Vec::new();
         let mut previous = NOWHERE;
         for i in 0..300i64 {
             let bytes = vec![i as u8; (i * i * 37 % 30_011) as usize];
-            let header =
-                Header { previous, encoding: ChunkEncoding::Histogram, mint: -i, maxt: i * 1_000_000 };
-            previous = arena.push(&header, &bytes).expect("room");
+            let header = Header {
+                previous,
+                encoding: ChunkEncoding::Histogram,
+                late: i % 3 == 0,
+                mint: -i,
+                maxt: i * 1_000_000,
+            };
+            previous = storage.push(&header, &bytes).expect("room");
             chunks.push((previous, header, bytes));
         }
         let big = vec![1; 3 * SLAB];
-        let header =
-            Header { previous, encoding: ChunkEncoding::FloatHistogram, mint: i64::MIN, maxt: i64::MAX };
-        chunks.push((arena.push(&header, &big).expect("room"), header, big));
+        let header = Header {
+            previous,
+            encoding: ChunkEncoding::FloatHistogram,
+            late: false,
+            mint: i64::MIN,
+            maxt: i64::MAX,
+        };
+        chunks.push((storage.push(&header, &big).expect("room"), header, big));
         for (at, header, bytes) in &chunks {
-            let same = arena.read(*at, |h, b| h == header && b == bytes);
+            let same = storage.read(*at, |h, b| h == header && b == bytes);
             assert_eq!(same, Some(true));
         }
-        assert_eq!(arena.read(NOWHERE, |_, _| ()), None);
+        assert_eq!(storage.read(NOWHERE, |_, _| ()), None);
     }
 
     #[test]
     fn finds_the_first_timestamp_in_the_chunk() {
-        let arena = Arena::default();
+        let storage = Storage::default();
         let (mut state, mut bytes) = (XorState::new(), Vec::new());
         for t in [1_700_000_000_123, 1_700_000_015_123, 1_700_000_030_123] {
             state.append(&mut bytes, t, 1.5).expect("room");
@@ -157,10 +170,11 @@ mod tests {
         let header = Header {
             previous: NOWHERE,
             encoding: ChunkEncoding::Xor,
+            late: false,
             mint: 1_700_000_000_123,
             maxt: 1_700_000_030_123,
         };
-        let at = arena.push(&header, &bytes).expect("room");
-        assert_eq!(arena.read(at, |h, b| *h == header && b == bytes), Some(true));
+        let at = storage.push(&header, &bytes).expect("room");
+        assert_eq!(storage.read(at, |h, b| *h == header && b == bytes), Some(true));
     }
 }

@@ -1,0 +1,202 @@
+//! Time windows: the sealed chunks of one chunk range, and where each series' newest one lies.
+//!
+//! A sample belongs to the window with number `t.div_euclid(range)`. A window that is being cut is
+//! frozen: what comes for its number from then on goes to a new window with the same number.
+//! Whoever holds a window can read its chunks, whatever the head has done since.
+
+use std::sync::{Arc, OnceLock};
+
+use norn_contract::log::Offset;
+use norn_model::Millis;
+use norn_model::chunk::ChunkEncoding;
+use parking_lot::RwLock;
+
+use crate::checkpoint::TenantBounds;
+use crate::identity::SeriesRef;
+use crate::page::Place;
+use crate::shared::Shared;
+use crate::storage::{Address, Header, NOWHERE, Storage};
+
+/// Number of a window.
+pub(crate) type WindowNo = i64;
+
+/// Series whose addresses lie together.
+const GROUP: usize = 32;
+
+/// See the module doc.
+#[derive(Debug)]
+pub(crate) struct Window {
+    pub(crate) number: WindowNo,
+    /// The record that put the first sample here.
+    pub(crate) first: Offset,
+    /// What held of the tenants before that record; set when the record has been folded.
+    pub(crate) before: OnceLock<Arc<Vec<TenantBounds>>>,
+    heads: RwLock<Vec<Option<Box<[Address; GROUP]>>>>,
+    chunks: Storage,
+}
+
+impl Window {
+    fn new(number: WindowNo, first: Offset) -> Self {
+        Self { number, first, before: OnceLock::new(), heads: RwLock::default(), chunks: Storage::default() }
+    }
+
+    /// Keeps a chunk of a series; it names the one that was the newest. Called by the writer alone.
+    /// False: there is no room.
+    fn seal(&self, series: SeriesRef, chunk: &Chunk, bytes: &[u8]) -> bool {
+        let Chunk { encoding, late, mint, maxt } = *chunk;
+        let header = Header { previous: self.newest(series), encoding, late, mint, maxt };
+        let Some(at) = self.chunks.push(&header, bytes) else { return false };
+        let mut heads = self.heads.write();
+        let group = series as usize / GROUP;
+        if heads.len() <= group {
+            heads.resize_with(group + 1, || None);
+        }
+        if let Some(group) = heads.get_mut(group) {
+            group.get_or_insert_with(|| Box::new([NOWHERE; GROUP]))[series as usize % GROUP] = at;
+        }
+        true
+    }
+
+    /// Where the newest chunk of a series lies, or [`NOWHERE`].
+    pub(crate) fn newest(&self, series: SeriesRef) -> Address {
+        let heads = self.heads.read();
+        let group = heads.get(series as usize / GROUP).and_then(Option::as_ref);
+        group.map_or(NOWHERE, |group| group[series as usize % GROUP])
+    }
+
+    /// Gives the chunks of a series to `f`, from the newest to the oldest, until it says no.
+    /// `Err` where a chunk can not be read.
+    pub(crate) fn each_chunk(
+        &self,
+        series: SeriesRef,
+        mut f: impl FnMut(&Header, &[u8]) -> bool,
+    ) -> Result<(), Address> {
+        let mut at = self.newest(series);
+        while at != NOWHERE {
+            let next = self.chunks.read(at, |header, bytes| (header.previous, f(header, bytes)));
+            match next.ok_or(at)? {
+                (previous, true) => at = previous,
+                (_, false) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of heap: chunks, and what leads to them.
+    pub(crate) fn size_bytes(&self) -> (usize, usize) {
+        let heads = self.heads.read();
+        let groups = heads.iter().flatten().count() * GROUP * size_of::<Address>();
+        (self.chunks.size_bytes(), groups + heads.capacity() * size_of::<Option<Box<Address>>>())
+    }
+}
+
+/// What is told of a chunk that is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) encoding: ChunkEncoding,
+    pub(crate) late: bool,
+    pub(crate) mint: Millis,
+    pub(crate) maxt: Millis,
+}
+
+/// Windows in the order of their creation, as readers hold them.
+pub(crate) type WindowList = Arc<Vec<Arc<Window>>>;
+
+/// The writer's side of the windows.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    shared: Arc<Shared>,
+    /// Take samples.
+    live: Vec<Arc<Window>>,
+    /// Are being cut.
+    frozen: Vec<Arc<Window>>,
+    /// Counts cuts. A page that says the same number has been swept by the last one.
+    pub(crate) epoch: u64,
+    /// Offset of the record that is being folded.
+    pub(crate) record: Offset,
+    /// Whether a window was created since this was last looked at.
+    pub(crate) changed: bool,
+}
+
+impl Windows {
+    /// None.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (live, frozen) = (Vec::new(), Vec::new());
+        Self { shared, live, frozen, epoch: 0, record: 0, changed: false }
+    }
+
+    /// The window that takes samples with this number at `place`; a new one if need be.
+    pub(crate) fn of(&mut self, number: WindowNo, place: Place) -> &Arc<Window> {
+        let of_number = |w: &Arc<Window>| w.number == number;
+        if place.epoch != self.epoch
+            && let Some(at) = self.frozen.iter().rposition(of_number)
+        {
+            return &self.frozen[at];
+        }
+        let at = match self.live.iter().rposition(of_number) {
+            Some(at) => at,
+            None => {
+                self.live.push(Arc::new(Window::new(number, self.record)));
+                self.changed = true;
+                self.publish();
+                self.live.len() - 1
+            }
+        };
+        &self.live[at]
+    }
+
+    /// Keeps a chunk of the series at `place`.
+    pub(crate) fn seal(&mut self, number: WindowNo, place: Place, chunk: &Chunk, bytes: &[u8]) {
+        let window = Arc::clone(self.of(number, place));
+        if window.seal(place.series, chunk, bytes) {
+            return;
+        }
+        // Full. Another one beside it has room for any chunk.
+        let next = Window { before: window.before.clone(), ..Window::new(number, window.first) };
+        next.seal(place.series, chunk, bytes);
+        let is_frozen = self.frozen.iter().any(|frozen| Arc::ptr_eq(frozen, &window));
+        let list = if is_frozen { &mut self.frozen } else { &mut self.live };
+        list.push(Arc::new(next));
+        self.changed = true;
+        self.publish();
+    }
+
+    /// All, frozen ones too, in the order of their creation as far as one number goes.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Window>> {
+        self.frozen.iter().chain(&self.live)
+    }
+
+    /// Whether a window below `end` takes samples.
+    pub(crate) fn has_below(&self, end: WindowNo) -> bool {
+        self.live.iter().any(|window| window.number < end)
+    }
+
+    /// Freezes windows below `end`.
+    pub(crate) fn freeze(&mut self, end: WindowNo) {
+        self.epoch += 1;
+        let (frozen, live) = std::mem::take(&mut self.live).into_iter().partition(|w| w.number < end);
+        (self.frozen, self.live) = (frozen, live);
+    }
+
+    /// Those that are being cut.
+    pub(crate) fn frozen(&self) -> &[Arc<Window>] {
+        &self.frozen
+    }
+
+    /// Lets frozen windows go.
+    pub(crate) fn release(&mut self) {
+        self.frozen.clear();
+        self.publish();
+    }
+
+    /// Lets frozen windows take samples again.
+    pub(crate) fn thaw(&mut self) {
+        let live = std::mem::take(&mut self.live);
+        self.live = std::mem::take(&mut self.frozen).into_iter().chain(live).collect();
+    }
+
+    fn publish(&self) {
+        let list: Vec<Arc<Window>> = self.all().cloned().collect();
+        *self.shared.windows.write() = Arc::new(list);
+    }
+}
