@@ -301,9 +301,7 @@ impl Catalog {
     /// Takes out a pair without series and gives its name. The set of the name still names it.
     pub(crate) fn remove_pair(&mut self, id: PairId) -> Option<NameId> {
         let (name, value) = self.pair(id).filter(|p| p.series.is_empty()).map(|p| (p.name, p.value))?;
-        let (pairs, hasher) = (&self.pairs, &self.hasher);
-        let hash = |id| pair_hash(pairs, hasher, id);
-        self.pair_table.remove(hash(id), id, hash);
+        self.pair_table.remove(pair_hash(&self.pairs, &self.hasher, id), id);
         self.pairs.remove(id);
         self.texts.release(value);
         Some(name)
@@ -312,12 +310,20 @@ impl Catalog {
     /// Takes out a name without pairs and gives its tenant, whose set still names it.
     pub(crate) fn remove_name(&mut self, id: NameId) -> Option<TenantNo> {
         let (tenant, text) = self.name(id).filter(|n| n.pairs.is_empty()).map(|n| (n.tenant, n.text))?;
-        let (names, hasher) = (&self.names, &self.hasher);
-        let hash = |id| name_hash(names, hasher, id);
-        self.name_table.remove(hash(id), id, hash);
+        self.name_table.remove(name_hash(&self.names, &self.hasher, id), id);
         self.names.remove(id);
         self.texts.release(text);
         Some(tenant)
+    }
+
+    /// Makes part `part` of each table smaller if it is mostly empty. False: there is no such part.
+    pub(crate) fn shrink_tables(&mut self, part: u32) -> bool {
+        let hasher = &self.hasher;
+        let (names, pairs) = (&self.names, &self.pairs);
+        self.name_table.shrink(part, |id| name_hash(names, hasher, id));
+        self.pair_table.shrink(part, |id| pair_hash(pairs, hasher, id));
+        self.texts.shrink_table(part);
+        self.identities.shrink_table(part)
     }
 
     /// Bytes of heap by part.

@@ -101,12 +101,17 @@ impl Identities {
     /// Takes a series out: from now on it has no identity, and its identity no series.
     pub(crate) fn remove(&mut self, series: SeriesRef) {
         let Some(&address) = self.at.get(series) else { return };
-        let (slabs, at, hasher) = (&self.slabs, &self.at, &self.hasher);
-        let hash = |series| hasher.hash_one(get(slabs, at, series));
-        self.table.remove(hash(series), series, hash);
-        let len = stored_len(self.get(series));
+        let identity = get(&self.slabs, &self.at, series);
+        self.table.remove(self.hasher.hash_one(identity), series);
+        let len = stored_len(identity);
         self.slabs.release(address, len);
         self.at.remove(series);
+    }
+
+    /// As [`Table::shrink`].
+    pub(crate) fn shrink_table(&mut self, part: u32) -> bool {
+        let (slabs, at, hasher) = (&self.slabs, &self.at, &self.hasher);
+        self.table.shrink(part, |series| hasher.hash_one(get(slabs, at, series)))
     }
 
     /// Marks slabs that are mostly dead; says whether there are any.
@@ -231,6 +236,7 @@ mod tests {
         while let Some(from) = next {
             next = identities.evacuate(from);
         }
+        assert!((0..).any(|part| !identities.shrink_table(part)));
         let left = identities.size_bytes();
         assert!(left.0 * 2 < full.0 && left.1 * 4 < full.1, "{left:?} of {full:?}");
         for i in 0..30_000 {

@@ -6,13 +6,14 @@
 //!       tenants       their tenants' sets forget them
 //!       names         names' sets forget those pairs      names without pairs go
 //!       tenant names  tenants' sets forget those names
+//!       tables        parts that are mostly empty become smaller
 //!       identities    slabs that are mostly dead are left
 //!       texts         the same
 //! ```
 //!
-//! One round takes many series: each set is passed once, however many of them it names. A set
-//! that is short is passed and replaced under the exclusive lock, some dozens of them a slice. A
-//! long one is passed under the shared lock, slice by slice, while new series may be added to its
+//! One round takes many series: each set is passed once, however many of them it names. Short
+//! ones are passed and replaced under the exclusive lock, many a slice. One that is too long for
+//! that is passed on under the shared lock, slice by slice, while new series may be added to its
 //! end; the exclusive lock is taken for those and for the exchange.
 //!
 //! Between two slices the writer may add anything. The labels of a series that has gone make a
@@ -31,14 +32,12 @@ use crate::set::{Pass, Set};
 
 /// Series that are taken out under one lock.
 const TAKE: usize = 64;
-/// Bytes of sets that are passed under one exclusive lock.
-const SLICE_BYTES: usize = 16 << 10;
-/// What a set costs beside its bytes.
-const SET_BYTES: usize = 128;
-/// A set with more bytes is passed under the shared lock.
-const LONG_BYTES: usize = 8 << 10;
-/// Runs of a long set that are passed at once.
-const LONG_RUNS: usize = 16 << 10;
+/// Runs that are passed under one exclusive lock.
+const SLICE_RUNS: usize = 2048;
+/// What a set costs beside its runs.
+const SET_RUNS: usize = 8;
+/// Runs of a longer set that are passed under one shared lock.
+const LONG_RUNS: usize = 8192;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
@@ -47,6 +46,7 @@ enum Stage {
     Tenants,
     Names,
     TenantNames,
+    Tables,
     Identities,
     Texts,
     Done,
@@ -111,7 +111,11 @@ impl Removal {
             Stage::Pairs => self.pass_some(catalog, Stage::Tenants),
             Stage::Tenants => self.pass_some(catalog, Stage::Names),
             Stage::Names => self.pass_some(catalog, Stage::TenantNames),
-            Stage::TenantNames => self.pass_some(catalog, Stage::Identities),
+            Stage::TenantNames => self.pass_some(catalog, Stage::Tables),
+            Stage::Tables => {
+                let is_part = catalog.write().shrink_tables(self.next);
+                self.go_on(Some(self.next + 1).filter(|_| is_part), Stage::Identities);
+            }
             Stage::Identities => {
                 let identities = &mut catalog.write().identities;
                 let begun = self.next > 0 || identities.mark();
@@ -161,7 +165,7 @@ impl Removal {
             self.pass_long(catalog, pass);
             return;
         }
-        let mut room = SLICE_BYTES;
+        let mut room = SLICE_RUNS;
         let mut catalog = catalog.write();
         while room > 0 {
             let (owners, gone) = self.work();
@@ -170,13 +174,13 @@ impl Removal {
                 return;
             };
             if let Some(set) = catalog.set(self.member(owner)) {
-                if set.read_bytes() > LONG_BYTES {
-                    self.pass = Some(Pass::default());
-                    self.next = owner;
+                let mut pass = Pass::default();
+                room = room.saturating_sub(SET_RUNS);
+                if !pass.advance(set, gone, &mut room) {
+                    (self.pass, self.next) = (Some(pass), owner);
                     return;
                 }
-                room = room.saturating_sub(set.read_bytes() + SET_BYTES);
-                let left = Pass::default().finish(set, gone);
+                let left = pass.finish(set, gone);
                 self.settle(&mut catalog, owner, left);
             }
             self.next = owner + 1;
@@ -188,7 +192,7 @@ impl Removal {
         let (owner, gone) = (self.next, self.work().1);
         let member = self.member(owner);
         let at_end = match catalog.read().set(member) {
-            Some(set) => pass.advance(set, gone, LONG_RUNS),
+            Some(set) => pass.advance(set, gone, &mut { LONG_RUNS }),
             None => true,
         };
         if !at_end {

@@ -71,15 +71,10 @@ impl RunList {
     /// The runs from a place on.
     pub(crate) fn runs_from(&self, place: Place) -> Runs<'_> {
         let open = Some(self.open).filter(|(start, end)| end > start);
-        Runs { open, ..self.closed_runs(place) }
+        Runs { bytes: self.bytes.get(place.bytes..).unwrap_or_default(), end: place.end, open }
     }
 
-    /// The runs from a place on, but for the last one.
-    pub(crate) fn closed_runs(&self, place: Place) -> Runs<'_> {
-        Runs { bytes: self.bytes.get(place.bytes..).unwrap_or_default(), end: place.end, open: None }
-    }
-
-    /// The place of the next run of `runs`. It stays right while the set grows.
+    /// The place of the next run of `runs`, or of the last. It stays right while the set grows.
     pub(crate) fn place(&self, runs: &Runs<'_>) -> Place {
         Place { bytes: self.bytes.len() - runs.bytes.len(), end: runs.end }
     }
@@ -87,11 +82,6 @@ impl RunList {
     /// Gives memory back that no run lies in.
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
-    }
-
-    /// Bytes of the runs.
-    pub(crate) fn encoded_bytes(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Bytes of heap.

@@ -67,44 +67,41 @@ impl Set {
             _ => 0,
         }
     }
-
-    /// Bytes that a pass over the set reads.
-    pub(crate) fn read_bytes(&self) -> usize {
-        match self {
-            Self::List(list) => list.encoded_bytes(),
-            _ => 0,
-        }
-    }
 }
 
 /// A pass over a set that takes out what is gone. See the module doc.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
+    /// The run to go on with.
     place: Place,
+    /// Numbers below this one were passed.
+    done: u32,
     /// Position of the first of `gone` that was not passed.
     gone: usize,
     kept: RunList,
 }
 
 impl Pass {
-    /// Goes on for at most `budget` runs, and not into the run that still grows. True when there
-    /// is nothing left but to [`Pass::finish`].
-    pub(crate) fn advance(&mut self, set: &Set, gone: &[Run], budget: usize) -> bool {
+    /// Goes on while there is room for a run, of the set or of what is gone from it. True when
+    /// nothing is left but to [`Pass::finish`].
+    pub(crate) fn advance(&mut self, set: &Set, gone: &[Run], room: &mut usize) -> bool {
         let Set::List(list) = set else { return true };
-        let mut runs = list.closed_runs(self.place);
-        for _ in 0..budget {
-            let Some(run) = runs.next() else { break };
-            self.keep(run, gone);
+        let mut runs = list.runs_from(self.place);
+        loop {
+            // The last run may grow before the pass goes on, so its place is kept.
+            self.place = list.place(&runs);
+            let Some((start, end)) = runs.next() else { return true };
+            if !self.keep((start.max(self.done), end), gone, room) {
+                return false;
+            }
         }
-        self.place = list.place(&runs);
-        runs.next().is_none()
     }
 
     /// Passes the rest of the set and gives what is left of it.
     pub(crate) fn finish(mut self, set: &Set, gone: &[Run]) -> Set {
         match set {
-            Set::List(list) => list.runs_from(self.place).for_each(|run| self.keep(run, gone)),
-            set => set.runs().for_each(|run| self.keep(run, gone)),
+            Set::List(_) => _ = self.advance(set, gone, &mut { usize::MAX }),
+            set => set.runs().for_each(|run| _ = self.keep(run, gone, &mut { usize::MAX })),
         }
         let mut kept = self.kept.runs();
         match (self.kept.count(), kept.next()) {
@@ -117,20 +114,24 @@ impl Pass {
         }
     }
 
-    /// Keeps of a run what is not gone.
-    fn keep(&mut self, (mut start, end): Run, gone: &[Run]) {
+    /// Keeps of a run what is not gone; false when there was not room enough for all of it.
+    fn keep(&mut self, (mut start, end): Run, gone: &[Run], room: &mut usize) -> bool {
+        if start >= end {
+            return true;
+        }
         self.skip_to(start, gone);
-        while let Some(&(from, to)) = gone.get(self.gone)
-            && from < end
-        {
-            self.kept.push_run((start, from));
-            start = to.max(start);
-            if to >= end {
-                break;
+        loop {
+            let Some(left) = room.checked_sub(1) else { return false };
+            *room = left;
+            let (from, to) = gone.get(self.gone).copied().unwrap_or((end, end));
+            self.kept.push_run((start, from.min(end)));
+            start = if from < end { to.min(end) } else { end };
+            self.done = start;
+            if start == end {
+                return true;
             }
             self.gone += 1;
         }
-        self.kept.push_run((start, end));
     }
 
     /// Passes what is gone and ends at or before `start`.
@@ -181,7 +182,7 @@ mod tests {
             let gone_runs = runs(&gone);
             let (mut pass, mut added, mut next) = (Pass::default(), added.into_iter(), 2_000_000);
             let mut want: BTreeSet<u32> = &before - &gone;
-            while !pass.advance(&set, &gone_runs, budget) {
+            while !pass.advance(&set, &gone_runs, &mut { budget }) {
                 if let Some(step) = added.next() {
                     next += step;
                     bytes += set.push(next);

@@ -114,13 +114,17 @@ impl Texts {
             return;
         }
         let at = entry.at;
-        let (slabs, entries, hasher) = (&self.slabs, &self.entries, &self.hasher);
-        let hash = |id| hasher.hash_one(get(slabs, entries, id).as_bytes());
-        self.table.remove(hash(id), id, hash);
-        let text = self.get(id);
+        let text = get(&self.slabs, &self.entries, id);
+        self.table.remove(self.hasher.hash_one(text.as_bytes()), id);
         let len = text.len() + header_len(text);
         self.slabs.release(at, len);
         self.entries.remove(id);
+    }
+
+    /// As [`Table::shrink`].
+    pub(crate) fn shrink_table(&mut self, part: u32) -> bool {
+        let (slabs, entries, hasher) = (&self.slabs, &self.entries, &self.hasher);
+        self.table.shrink(part, |id| hasher.hash_one(get(slabs, entries, id).as_bytes()))
     }
 
     /// Marks slabs that are mostly dead; says whether there are any.
@@ -245,6 +249,7 @@ mod tests {
         while let Some(from) = next {
             next = texts.evacuate(from);
         }
+        assert!((0..).any(|part| !texts.shrink_table(part)));
         assert!(texts.size_bytes() * 4 < full, "{} of {full}", texts.size_bytes());
         for i in 0..10_000 {
             let id = texts.find(&text(i));
