@@ -363,9 +363,10 @@ impl Inner {
         for offset in offsets {
             let outcome = applied.applied(partition, offset).await.map_err(applied_error)?;
             if let Some(refused) = outcome {
-                written.samples = written.samples.saturating_sub(refused.samples);
-                written.histograms = written.histograms.saturating_sub(refused.histograms);
-                written.exemplars = written.exemplars.saturating_sub(refused.exemplars);
+                let discarded = refused.discarded();
+                written.samples = written.samples.saturating_sub(discarded.samples);
+                written.histograms = written.histograms.saturating_sub(discarded.histograms);
+                written.exemplars = written.exemplars.saturating_sub(discarded.exemplars);
                 counters.refused(&refused);
                 written.refused.merge(&refused);
             }

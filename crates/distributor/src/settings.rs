@@ -75,5 +75,9 @@ fn fold_settings(limits: &Limits) -> FoldSettings {
         max_series_per_metric: limits.max_global_series_per_metric as u64,
         max_exemplars: limits.max_global_exemplars_per_user as u64,
         native_histograms: limits.native_histograms_ingestion_enabled,
+        max_metadata: limits.max_global_metadata_per_user as u64,
+        max_metadata_per_metric: limits.max_global_metadata_per_metric as u64,
+        ignore_late_exemplars: limits.ignore_ooo_exemplars,
+        zero_samples: limits.otel_created_timestamp_zero_ingestion_enabled,
     }
 }

@@ -9,10 +9,9 @@ use norn_contract::log::Offset;
 use norn_model::Millis;
 use norn_model::labels::{Labels, METRIC_NAME};
 use norn_model::rejection::{Parts, Refused, Rejection};
-use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 use norn_wire::histogram::HistogramRef;
-use norn_wire::record::{FamilyMetadata, Series, View};
+use norn_wire::record::{Series, View};
 use norn_wire::settings::FoldSettings;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -24,9 +23,10 @@ use crate::paged::Paged;
 use crate::reject::{self, Limit};
 use crate::resolve::{Found, Resolver};
 use crate::shared::{Shared, SharedPage, page_of, row_of, series_hash};
-use crate::tenant::{SeriesExemplar, TenantState};
+use crate::tenant::TenantState;
 use crate::value;
 use crate::window::{WindowNo, Windows};
+use crate::{beside, created};
 
 /// Series of which a slice of a sweep seals something, about.
 const SWEEP_SLICE: usize = 128;
@@ -56,7 +56,7 @@ impl Account {
     /// Settings for the records that follow.
     pub(crate) fn set(&mut self, settings: FoldSettings) {
         self.settings = settings;
-        self.state.exemplars.lock().trim(self.max_exemplars());
+        self.state.exemplars.lock().trim(beside::max_exemplars(&self.settings));
     }
 
     /// Samples below `floor` are gone.
@@ -71,10 +71,6 @@ impl Account {
     fn bounds(&self, view: &View, chunk_range: Millis) -> Bounds {
         let maxt = if self.maxt == Millis::MIN { first_timestamp(view) } else { self.maxt };
         Bounds::new(maxt, self.settings.out_of_order_window, chunk_range)
-    }
-
-    fn max_exemplars(&self) -> usize {
-        usize::try_from(self.settings.max_exemplars).unwrap_or(usize::MAX)
     }
 }
 
@@ -143,7 +139,7 @@ impl Folder {
             self.add(account, bounds, tenant, view, refused);
         }
         self.append(account, bounds, view, refused);
-        describe(&account.state, view);
+        beside::describe(&account.state, &account.settings, view, refused);
     }
 
     /// Sweeps pages from `page` on for a cut of windows below `end`, as many as a slice allows; gives
@@ -347,9 +343,12 @@ impl Folder {
                 held = self.pages.get(page_number).map(|page| (page_number, page.lock()));
             }
             let Some((_, page)) = &mut held else { continue };
+            if account.settings.zero_samples && series.created() != 0 {
+                created::begin(page, row_of(number), &series, &account.settings, &mut fold, &mut taken);
+            }
             append_floats(page, row_of(number), &series, &mut fold, &mut taken, refused);
             append_histograms(page, row_of(number), &series, account, &mut fold, &mut taken, refused);
-            keep_exemplars(account, number, &series, view);
+            beside::keep_exemplars(&account.state, &account.settings, number, &series, view, refused);
         }
         drop(held);
         (account.mint, account.maxt) = (fold.mint, fold.maxt);
@@ -369,9 +368,9 @@ fn first_timestamp(view: &View) -> Millis {
 
 /// What was taken of a record.
 #[derive(Default)]
-struct Taken {
-    samples: u64,
-    histograms: u64,
+pub(crate) struct Taken {
+    pub(crate) samples: u64,
+    pub(crate) histograms: u64,
 }
 
 /// Remembers that `series` came after `last`.
@@ -431,7 +430,7 @@ fn refuse_histogram(refusal: &Refusal, t: Millis, series: &Series<'_>, refused: 
     refused.refuse(refusal.reason(), Parts::HISTOGRAM, || reject::sample(refusal, t, &labels_of(series)));
 }
 
-fn validate(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
+pub(crate) fn validate(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
     let outcome = match histogram {
         HistogramRef::Int(h) if h.is_stale() => Ok(()),
         HistogramRef::Float(h) if h.is_stale() => Ok(()),
@@ -508,32 +507,6 @@ fn refuse_absent(account: &Account, bounds: Bounds, series: &Series<'_>, refused
 }
 
 /// Labels for people, whatever is wrong with them.
-fn labels_of(series: &Series<'_>) -> Labels {
+pub(crate) fn labels_of(series: &Series<'_>) -> Labels {
     Labels::from_pairs(series.labels())
-}
-
-fn keep_exemplars(account: &Account, number: SeriesRef, series: &Series<'_>, view: &View) {
-    let limit = account.max_exemplars();
-    if limit == 0 || series.exemplars().len() == 0 {
-        return;
-    }
-    let mut ring = account.state.exemplars.lock();
-    for exemplar in series.exemplars() {
-        let pairs = exemplar.label_refs.chunks_exact(2);
-        let labels = Labels::from_pairs(pairs.map(|p| (view.symbol(p[0]), view.symbol(p[1]))));
-        let (value, timestamp) = (exemplar.value, exemplar.timestamp);
-        let exemplar = Exemplar { labels, value, timestamp };
-        ring.push(SeriesExemplar { series: number, exemplar }, limit);
-    }
-}
-
-/// Keeps the record's metadata. A family often comes once a series: repeats cost a comparison.
-fn describe(state: &TenantState, view: &View) {
-    let mut last: Option<FamilyMetadata<'_>> = None;
-    for new in view.metadata() {
-        if last != Some(new) {
-            state.describe(new.family, new.kind, new.help, new.unit);
-        }
-        last = Some(new);
-    }
 }

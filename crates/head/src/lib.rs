@@ -24,17 +24,21 @@
 //! | `window`, `storage` | sealed chunks |
 //! | `cut`, `checkpoint` | windows on their way into blocks, and what a restart needs then |
 //! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
-//! | `tenant`, `stats`, `digest` | metadata and exemplars, counts, a hash of everything |
+//! | `created` | zero samples where series began to count |
+//! | `beside`, `tenant` | exemplars and metadata |
+//! | `stats`, `digest` | counts, a hash of everything |
 //! | `shared` | what both sides share, and the order of locks |
 //! | `paged`, `table`, `slab`, `bits` | lists, hash tables, bytes and bits that grow and shrink without long pauses |
 //!
 //! Closed windows leave as a [`Cut`] that another role turns into blocks.
 
+mod beside;
 mod bits;
 mod cardinality;
 mod catalog;
 mod cells;
 mod checkpoint;
+mod created;
 mod cut;
 mod digest;
 mod fold;

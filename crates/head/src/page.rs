@@ -151,6 +151,11 @@ impl Page {
         row.append_histogram(&mut self.cells, t, histogram, place, fold)
     }
 
+    /// Newest timestamp of a series that came in order.
+    pub(crate) fn newest(&self, at: usize) -> Option<Millis> {
+        self.rows.get(at)?.newest()
+    }
+
     /// First and last timestamp of a series; `None` when it has no sample.
     pub(crate) fn range(&self, at: usize) -> Option<(Millis, Millis)> {
         let row = self.rows.get(at)?;

@@ -9,12 +9,16 @@ use norn_model::rejection::Rejection;
 
 use crate::fold::Refusal;
 use crate::resolve::LabelFault;
+use crate::tenant::MetadataLimit;
 
 const SERIES_LIMIT: &str = "ingester.max-global-series-per-user";
 const METRIC_LIMIT: &str = "ingester.max-global-series-per-metric";
 
 /// Reason and id of exemplars whose series is not there.
 pub(crate) const SERIES_MISSING: &str = "exemplar-series-missing";
+
+/// Reason of exemplars that come before the newest of their series. Mimir has no id for them.
+pub(crate) const LATE_EXEMPLAR: &str = "exemplar-out-of-order";
 
 /// Why a series is not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,16 @@ impl Limit {
             Self::Series(_) => "per_user_series_limit",
             Self::MetricSeries(_) => "per_metric_series_limit",
             Self::Partition => "per_instance_limit",
+        }
+    }
+}
+
+impl MetadataLimit {
+    /// The reason that discarded metadata is counted under.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Metrics(_) => "per_user_metadata_limit",
+            Self::Descriptions(_) => "per_metric_metadata_limit",
         }
     }
 }
@@ -178,4 +192,29 @@ pub(crate) fn exemplar(t: Millis, labels: &Labels) -> Rejection {
             Affected("exemplar", t, labels)
         ),
     )
+}
+
+/// The refusal of an exemplar that comes before the newest of its series.
+pub(crate) fn late_exemplar(t: Millis, labels: &Labels) -> Rejection {
+    let affected = Affected("exemplar", t, labels);
+    let text = format!("the exemplar has been rejected because it is out of order. {affected}");
+    Rejection { id: LATE_EXEMPLAR, reason: LATE_EXEMPLAR, text }
+}
+
+/// The refusal of metadata.
+pub(crate) fn metadata(limit: MetadataLimit, metric: &str) -> Rejection {
+    let metric = &metric[..metric.floor_char_boundary(200)];
+    let (id, flag, text) = match limit {
+        MetadataLimit::Metrics(n) => (
+            "max-metadata-per-user",
+            "ingester.max-global-metadata-per-user",
+            format!("per-user metric metadata limit of {n} exceeded"),
+        ),
+        MetadataLimit::Descriptions(n) => (
+            "max-metadata-per-metric",
+            "ingester.max-global-metadata-per-metric",
+            format!("per-metric metadata limit of {n} exceeded by metric {metric}"),
+        ),
+    };
+    Rejection::new(id, limit.reason(), text).with_tenant_flags(&[flag])
 }

@@ -1,14 +1,16 @@
 //! What is kept once per tenant beside its series: settings, counts, metadata, exemplars.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use norn_model::Millis;
 use norn_model::metadata::{Metadata, MetricType};
 use norn_model::sample::Exemplar;
+use norn_wire::settings::FoldSettings;
 use parking_lot::{Mutex, RwLock};
 
 use crate::catalog::TenantNo;
@@ -40,17 +42,23 @@ pub(crate) struct Exemplars {
 }
 
 impl Exemplars {
-    /// Keeps `exemplar` and at most `limit` in all, the newest.
+    /// Keeps `exemplar` and at most `limit` in all, the newest. False: it comes before the newest
+    /// one of its series, in time, value or labels.
     ///
     /// Writers send an exemplar with every scrape until there is a newer one: only the first
     /// time counts.
-    pub(crate) fn push(&mut self, exemplar: SeriesExemplar, limit: usize) {
+    #[must_use]
+    pub(crate) fn push(&mut self, exemplar: SeriesExemplar, limit: usize) -> bool {
         let newest = self.newest.get(&exemplar.series).and_then(|n| self.at(*n));
+        if newest.is_some_and(|newest| is_before(&exemplar.exemplar, &newest.exemplar)) {
+            return false;
+        }
         if limit > 0 && newest != Some(&exemplar) {
             self.newest.insert(exemplar.series, self.first + self.ring.len() as u64);
             self.ring.push_back(exemplar);
         }
         self.trim(limit);
+        true
     }
 
     fn at(&self, number: u64) -> Option<&SeriesExemplar> {
@@ -72,6 +80,25 @@ impl Exemplars {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SeriesExemplar> {
         self.ring.iter()
     }
+}
+
+/// Whether `a` comes before `b`. Several of one time are in order of their values, since a histogram
+/// has one for each bucket.
+fn is_before(a: &Exemplar, b: &Exemplar) -> bool {
+    match a.timestamp.cmp(&b.timestamp) {
+        Ordering::Less => true,
+        Ordering::Greater => false,
+        Ordering::Equal => a.value < b.value || (a.value == b.value && a.labels < b.labels),
+    }
+}
+
+/// Metadata that can not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetadataLimit {
+    /// As many metrics as the tenant may describe are described.
+    Metrics(u64),
+    /// As many descriptions as a metric may have are there.
+    Descriptions(u64),
 }
 
 /// What readers see of a tenant.
@@ -102,40 +129,52 @@ impl TenantState {
 
     /// Publishes what a record brought.
     pub(crate) fn publish(&self, samples: u64, histograms: u64, mint: Millis, maxt: Millis) {
-        self.samples.fetch_add(samples, Ordering::Relaxed);
-        self.histograms.fetch_add(histograms, Ordering::Relaxed);
-        self.mint.store(mint, Ordering::Relaxed);
-        self.maxt.store(maxt, Ordering::Relaxed);
+        self.samples.fetch_add(samples, Relaxed);
+        self.histograms.fetch_add(histograms, Relaxed);
+        self.mint.store(mint, Relaxed);
+        self.maxt.store(maxt, Relaxed);
     }
 
     /// Float samples and histograms taken so far.
     pub(crate) fn taken(&self) -> (u64, u64) {
-        (self.samples.load(Ordering::Relaxed), self.histograms.load(Ordering::Relaxed))
+        (self.samples.load(Relaxed), self.histograms.load(Relaxed))
     }
 
     /// First and last timestamp; `None` before the first sample.
     pub(crate) fn range(&self) -> Option<(Millis, Millis)> {
-        let range = (self.mint.load(Ordering::Relaxed), self.maxt.load(Ordering::Relaxed));
+        let range = (self.mint.load(Relaxed), self.maxt.load(Relaxed));
         (range.0 <= range.1).then_some(range)
     }
 
-    /// Keeps a description of a metric. Only the writer calls this.
-    pub(crate) fn describe(&self, metric: &str, kind: MetricType, help: &str, unit: &str) {
+    /// Keeps a description of a metric, within the limits of `settings` and those of memory. Only
+    /// the writer calls this.
+    pub(crate) fn describe(
+        &self,
+        metric: &str,
+        metadata: (MetricType, &str, &str),
+        settings: &FoldSettings,
+    ) -> Result<(), MetadataLimit> {
+        let (kind, help, unit) = metadata;
         let same = |m: &Metadata| m.kind == kind && m.help == help && m.unit == unit;
         if self.metadata.read().get(metric).is_some_and(|all| all.iter().any(same)) {
-            return;
+            return Ok(());
         }
+        let at_most = |limit: u64, most: usize| if limit == 0 { most } else { most.min(limit as usize) };
+        let metrics = at_most(settings.max_metadata, MAX_METRICS);
+        let descriptions = at_most(settings.max_metadata_per_metric, MAX_DESCRIPTIONS);
         let mut map = self.metadata.write();
         if !map.contains_key(metric) {
-            if map.len() >= MAX_METRICS {
-                return;
+            if map.len() >= metrics {
+                return Err(MetadataLimit::Metrics(metrics as u64));
             }
             map.insert(Arc::from(metric), Vec::new());
         }
-        if let Some(all) = map.get_mut(metric)
-            && all.len() < MAX_DESCRIPTIONS
-        {
-            all.push(Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
+        match map.get_mut(metric) {
+            Some(all) if all.len() < descriptions => {
+                all.push(Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
+                Ok(())
+            }
+            _ => Err(MetadataLimit::Descriptions(descriptions as u64)),
         }
     }
 }
@@ -155,17 +194,39 @@ mod tests {
     fn a_repeated_exemplar_takes_no_room() {
         let mut kept = Exemplars::default();
         for (series, timestamp) in [(1, 5), (2, 5), (1, 5), (2, 5), (1, 6), (1, 6), (2, 5), (3, 1), (2, 5)] {
-            kept.push(exemplar(series, timestamp), 3);
+            assert!(kept.push(exemplar(series, timestamp), 3));
         }
         let seen =
             |kept: &Exemplars| -> Vec<_> { kept.iter().map(|e| (e.series, e.exemplar.timestamp)).collect() };
         assert_eq!(seen(&kept), [(2, 5), (1, 6), (3, 1)]);
-        kept.push(exemplar(4, 0), 3);
+        assert!(kept.push(exemplar(4, 0), 3));
         // Forgotten ones are new again.
-        kept.push(exemplar(2, 5), 3);
+        assert!(kept.push(exemplar(2, 5), 3));
         assert_eq!(seen(&kept), [(3, 1), (4, 0), (2, 5)]);
         assert_eq!(kept.newest.len(), 3);
         kept.trim(0);
         assert!(kept.newest.is_empty() && seen(&kept).is_empty());
+    }
+
+    #[test]
+    fn exemplars_come_in_order_of_time_value_and_labels() {
+        let of = |timestamp, value, id| {
+            let labels = Labels::from_pairs([("id", id)]);
+            SeriesExemplar { series: 1, exemplar: Exemplar { labels, value, timestamp } }
+        };
+        let mut kept = Exemplars::default();
+        for (timestamp, value, id, is_kept) in [
+            (5, 2.0, "b", true),
+            (4, 9.0, "b", false),
+            (5, 1.0, "b", false),
+            (5, 2.0, "a", false),
+            (5, 2.0, "b", true),
+            (5, 2.0, "c", true),
+            (5, 3.0, "a", true),
+            (6, 0.0, "a", true),
+        ] {
+            assert_eq!(kept.push(of(timestamp, value, id), 9), is_kept, "{timestamp} {value} {id}");
+        }
+        assert_eq!(kept.iter().count(), 4);
     }
 }

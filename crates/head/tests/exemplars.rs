@@ -44,7 +44,7 @@ fn of(job: &str, times: &[Millis]) -> SeriesExemplars {
 
 #[test]
 fn series_come_in_order_each_once_and_their_exemplars_by_time() {
-    let head = head(&[("b", 50), ("a", 40), ("b", 60), ("c", 55), ("b", 55), ("b", 55), ("b", 60)]);
+    let head = head(&[("b", 50), ("a", 40), ("b", 55), ("c", 55), ("b", 55), ("b", 60), ("b", 60)]);
     let job = |job: &str| Matcher::equal("job", job);
     let up = Matcher::equal("__name__", "up");
     let all = [of("a", &[40]), of("b", &[50, 55, 60]), of("c", &[55])];

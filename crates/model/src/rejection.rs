@@ -119,6 +119,14 @@ impl Refused {
         }
     }
 
+    /// Everything that is not stored.
+    pub fn discarded(&self) -> Parts {
+        self.reasons.iter().fold(Parts::default(), |mut sum, (_, parts)| {
+            sum.add(*parts);
+            sum
+        })
+    }
+
     /// Adds the counts of `other`, and its first refusal where there is none here.
     pub fn merge(&mut self, other: &Refused) {
         self.samples = self.samples.saturating_add(other.samples);

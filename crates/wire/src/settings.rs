@@ -25,6 +25,14 @@ pub struct FoldSettings {
     pub max_exemplars: u64,
     /// Whether native histograms are taken.
     pub native_histograms: bool,
+    /// Metrics of the tenant with metadata; 0 = no limit.
+    pub max_metadata: u64,
+    /// Different metadata of one metric; 0 = no limit.
+    pub max_metadata_per_metric: u64,
+    /// Whether exemplars older than their series' newest are left out without an error.
+    pub ignore_late_exemplars: bool,
+    /// Whether a zero sample is stored where a series says that it began to count.
+    pub zero_samples: bool,
 }
 
 /// A settings record that can not be applied.
@@ -44,13 +52,17 @@ pub enum SettingsError {
 impl FoldSettings {
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48);
+        let mut out = Vec::with_capacity(80);
         put_uint_field(&mut out, 1, u64::from(VERSION));
         put_uint_field(&mut out, 2, self.out_of_order_window as u64);
         put_uint_field(&mut out, 3, self.max_series);
         put_uint_field(&mut out, 4, self.max_series_per_metric);
         put_uint_field(&mut out, 5, self.max_exemplars);
         put_uint_field(&mut out, 6, u64::from(self.native_histograms));
+        put_uint_field(&mut out, 7, self.max_metadata);
+        put_uint_field(&mut out, 8, self.max_metadata_per_metric);
+        put_uint_field(&mut out, 9, u64::from(self.ignore_late_exemplars));
+        put_uint_field(&mut out, 10, u64::from(self.zero_samples));
         out
     }
 
@@ -62,6 +74,10 @@ impl FoldSettings {
         const MAX_SERIES_PER_METRIC: u32 = varint_key(4);
         const MAX_EXEMPLARS: u32 = varint_key(5);
         const NATIVE_HISTOGRAMS: u32 = varint_key(6);
+        const MAX_METADATA: u32 = varint_key(7);
+        const MAX_METADATA_PER_METRIC: u32 = varint_key(8);
+        const IGNORE_LATE_EXEMPLARS: u32 = varint_key(9);
+        const ZERO_SAMPLES: u32 = varint_key(10);
         if value.len() > MAX_LEN {
             return Err(SettingsError::TooLarge(value.len()));
         }
@@ -75,7 +91,11 @@ impl FoldSettings {
                 MAX_SERIES_PER_METRIC => settings.max_series_per_metric = r.varint()?,
                 MAX_EXEMPLARS => settings.max_exemplars = r.varint()?,
                 NATIVE_HISTOGRAMS => settings.native_histograms = r.varint()? != 0,
-                key => r.skip(key, 0b111_1110)?,
+                MAX_METADATA => settings.max_metadata = r.varint()?,
+                MAX_METADATA_PER_METRIC => settings.max_metadata_per_metric = r.varint()?,
+                IGNORE_LATE_EXEMPLARS => settings.ignore_late_exemplars = r.varint()? != 0,
+                ZERO_SAMPLES => settings.zero_samples = r.varint()? != 0,
+                key => r.skip(key, 0b111_1111_1110)?,
             }
         }
         if version == VERSION { Ok(settings) } else { Err(SettingsError::BadVersion(version)) }
@@ -92,12 +112,18 @@ mod tests {
         max_series_per_metric: u64::MAX,
         max_exemplars: 1,
         native_histograms: true,
+        max_metadata: 3,
+        max_metadata_per_metric: 4,
+        ignore_late_exemplars: true,
+        zero_samples: true,
     };
 
     #[test]
     fn bytes_are_as_drawn() {
         let bytes = FoldSettings { max_series_per_metric: 0, ..SETTINGS }.encode();
-        assert_eq!(bytes, b"\x08\x01\x10\xe0\xa7\x12\x18\xf0\x93\x09\x28\x01\x30\x01");
+        let drawn =
+            b"\x08\x01\x10\xe0\xa7\x12\x18\xf0\x93\x09\x28\x01\x30\x01\x38\x03\x40\x04\x48\x01\x50\x01";
+        assert_eq!(bytes, drawn);
     }
 
     #[test]
@@ -105,7 +131,7 @@ mod tests {
         for settings in [SETTINGS, FoldSettings::default()] {
             let mut bytes = settings.encode();
             assert_eq!(FoldSettings::decode(&bytes), Ok(settings.clone()));
-            bytes.extend_from_slice(b"\x3a\x02hi\x40\x05");
+            bytes.extend_from_slice(b"\x5a\x02hi\x60\x05");
             assert_eq!(FoldSettings::decode(&bytes), Ok(settings));
         }
     }

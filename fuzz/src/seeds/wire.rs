@@ -134,6 +134,10 @@ pub fn settings() -> Vec<Vec<u8>> {
         max_series_per_metric: u64::MAX,
         max_exemplars: 1,
         native_histograms: true,
+        max_metadata: 2,
+        max_metadata_per_metric: 3,
+        ignore_late_exemplars: true,
+        zero_samples: true,
     };
     vec![settings.encode(), FoldSettings::default().encode()]
 }

@@ -53,6 +53,14 @@ crate::table::options! {
         [Basic] max_global_series_per_metric: usize = 0, "limits.max_global_series_per_metric", "ingester.max-global-series-per-metric";
         /// Exemplars of a tenant in memory; 0 to neither keep nor decode any.
         [Experimental] max_global_exemplars_per_user: usize = 0, "limits.max_global_exemplars_per_user", "ingester.max-global-exemplars-per-user";
+        /// Drop exemplars older than the newest of their series without an error.
+        [Experimental] ignore_ooo_exemplars: bool = false, "limits.ignore_ooo_exemplars", "ingester.ignore-ooo-exemplars";
+        /// Metrics of a tenant that metadata is kept of; 0 for no limit.
+        [Basic] max_global_metadata_per_user: usize = 0, "limits.max_global_metadata_per_user", "ingester.max-global-metadata-per-user";
+        /// Different metadata kept of one metric of a tenant; 0 for no limit.
+        [Basic] max_global_metadata_per_metric: usize = 0, "limits.max_global_metadata_per_metric", "ingester.max-global-metadata-per-metric";
+        /// Store a zero sample at the time when a series began to count, where a sender says it.
+        [Experimental] otel_created_timestamp_zero_ingestion_enabled: bool = false, "limits.otel_created_timestamp_zero_ingestion_enabled", "distributor.otel-created-timestamp-zero-ingestion-enabled";
         /// Store native histograms; when off they are dropped without an error.
         [Experimental] native_histograms_ingestion_enabled: bool = true, "limits.native_histograms_ingestion_enabled", "ingester.native-histograms-ingestion-enabled";
         /// How far behind the newest sample a sample may be; 0 for not at all.
