@@ -5,7 +5,7 @@
 //! | shape | series of a copy |
 //! |---|---|
 //! | `nodes` | one recorded node_exporter; each generation is a new set of instances |
-//! | `pods` | 100 metrics of a container with labels that only it has |
+//! | `pods` | 100 metrics of a container: about 20 labels, some of which only it has |
 //! | `tenants` | a tenant of its own with 100 series, a record a scrape |
 #![allow(clippy::unwrap_used)]
 
@@ -88,7 +88,16 @@ fn extra(shape: Shape, copy: usize, generation: usize) -> Vec<(String, String)> 
             ("id", format!("/kubepods/burstable/pod{id}/0123456789abcdef0123456789abcdef-{id}")),
             ("name", format!("0123456789abcdef0123456789abcdef-{id}")),
             ("node", format!("node-{}", copy / 100)),
+            ("instance", format!("10.0.{}.{}:10250", copy / 100 / 256, copy / 100 % 256)),
+            ("uid", format!("0f3b7c52-5b1d-4a7e-{id}")),
             ("job", "kubelet".into()),
+            ("cluster", "production-1".into()),
+            ("region", "eu-central-1".into()),
+            ("zone", format!("eu-central-1{}", ["a", "b", "c"][copy / 100 % 3])),
+            ("image", format!("registry.example/team-{}/app:v1.{}", copy % 50, copy % 200)),
+            ("service", "kubelet".into()),
+            ("endpoint", "https-metrics".into()),
+            ("metrics_path", "/metrics/cadvisor".into()),
         ],
     };
     pairs.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::catalog::{Catalog, TenantNo};
 use crate::fold::{Bounds, Fold, Refusal};
-use crate::identity::{Key, SeriesRef};
+use crate::identity::SeriesRef;
 use crate::page::Page;
 use crate::paged::Paged;
 use crate::reject::{self, Limit};
@@ -98,7 +98,6 @@ pub(crate) struct Folder {
     successors: Paged<SeriesRef>,
     resolver: Resolver,
     targets: Vec<Target>,
-    key: Key,
     scratch: Vec<u8>,
 }
 
@@ -113,7 +112,6 @@ impl Folder {
             successors: Paged::default(),
             resolver: Resolver::default(),
             targets: Vec::new(),
-            key: Key::default(),
             scratch: Vec::new(),
         }
     }
@@ -247,7 +245,7 @@ impl Folder {
         if self.resolver.sort(view, series.label_refs()).is_err() {
             return Target::Refused;
         }
-        if let Some(known) = self.known(catalog, account.state.number, view) {
+        if let Some(known) = self.resolver.find_now(catalog, account.state.number, view) {
             return Target::Series(known);
         }
         if !self.has_content(series, &account.settings, bounds) {
@@ -266,16 +264,6 @@ impl Folder {
         }
     }
 
-    /// The series with the resolver's labels, if it was added since the first pass.
-    fn known(&mut self, catalog: &Catalog, tenant: TenantNo, view: &View) -> Option<SeriesRef> {
-        self.key.start(self.resolver.labels(view).count());
-        for (name, value) in self.resolver.labels(view) {
-            let pair = catalog.pair_of(tenant, name, value)?;
-            self.key.push(pair);
-        }
-        catalog.identities().find(self.key.as_bytes())
-    }
-
     /// Adds the series with the resolver's labels; its row comes before its postings show it.
     fn create(
         &mut self,
@@ -284,12 +272,7 @@ impl Folder {
         tenant: &Tenant,
         view: &View,
     ) -> Option<SeriesRef> {
-        self.key.start(self.resolver.labels(view).count());
-        for (name, value) in self.resolver.labels(view) {
-            let pair = catalog.intern_pair(number, name, value)?;
-            self.key.push(pair);
-        }
-        let series = catalog.add_series(number, self.key.as_bytes())?;
+        let series = self.resolver.add(catalog, number, view)?;
         let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
         let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
         let number = page_of(series);

@@ -63,6 +63,8 @@ pub(crate) struct Resolver {
     key: Key,
     flat: Vec<u32>,
     sorted: Vec<(u32, u32)>,
+    /// Names of the last series that came in order: those of the next are often the same.
+    layout: Vec<u32>,
 }
 
 impl Resolver {
@@ -70,6 +72,7 @@ impl Resolver {
     pub(crate) fn start(&mut self, symbols: usize) {
         self.texts.clear();
         self.pairs.clear();
+        self.layout.clear();
         if symbols <= KEEP_SYMBOLS {
             self.texts.shrink_to(KEEP_SYMBOLS);
             self.pairs.shrink_to(KEEP_SYMBOLS);
@@ -158,9 +161,7 @@ impl Resolver {
         if let Err(fault) = self.sort(view, refs) {
             return Found::Fault(fault);
         }
-        let as_they_stand = refs.len() == self.sorted.len() * 2
-            && refs.chunks_exact(2).zip(&self.sorted).all(|(pair, sorted)| (pair[0], pair[1]) == *sorted);
-        if as_they_stand {
+        if self.is_sorted(refs) {
             return Found::New;
         }
         let mut flat = std::mem::take(&mut self.flat);
@@ -174,10 +175,24 @@ impl Resolver {
         catalog.identities().find(self.key.as_bytes()).map_or(Found::New, Found::Series)
     }
 
+    /// Whether the labels were in identity's order before [`Resolver::sort`].
+    fn is_sorted(&self, refs: &[u32]) -> bool {
+        refs.len() == self.sorted.len() * 2
+            && refs.chunks_exact(2).zip(&self.sorted).all(|(pair, sorted)| (pair[0], pair[1]) == *sorted)
+    }
+
     /// Brings labels into identity's order.
     pub(crate) fn sort(&mut self, view: &View, refs: &[u32]) -> Result<(), LabelFault> {
         let pairs = refs.chunks_exact(2).map(|pair| (pair[0], pair[1]));
         self.sorted.clear();
+        let fits = |value| (1..=text::MAX_LEN).contains(&view.symbol(value).len());
+        if refs.len() == self.layout.len() * 2
+            && !refs.is_empty()
+            && pairs.clone().zip(&self.layout).all(|((name, value), of)| name == *of && fits(value))
+        {
+            self.sorted.extend(pairs);
+            return Ok(());
+        }
         self.sorted.extend(pairs.filter(|&(_, value)| !view.symbol(value).is_empty()));
         match self.sorted.len() {
             0 => return Err(LabelFault::None),
@@ -197,7 +212,39 @@ impl Resolver {
                 return Err(LabelFault::Duplicate(text.to_owned()));
             }
         }
+        if self.is_sorted(refs) {
+            self.layout.clear();
+            self.layout.extend(self.sorted.iter().map(|&(name, _)| name));
+        }
         Ok(())
+    }
+
+    /// The series with the labels that [`Resolver::sort`] put in order, if it is there by now.
+    pub(crate) fn find_now(&mut self, catalog: &Catalog, tenant: TenantNo, view: &View) -> Option<SeriesRef> {
+        let identity = self.identity(view, |name, value| catalog.pair_of(tenant, name, value))?;
+        catalog.identities().find(identity)
+    }
+
+    /// Adds the series with the labels that [`Resolver::sort`] put in order, which is not there;
+    /// `None` when there is no room.
+    pub(crate) fn add(&mut self, catalog: &mut Catalog, tenant: TenantNo, view: &View) -> Option<SeriesRef> {
+        let identity = self.identity(view, |name, value| catalog.intern_pair(tenant, name, value))?;
+        catalog.add_series(tenant, identity)
+    }
+
+    /// The identity of the labels that were put in order. `find` is asked for pairs that were not
+    /// known yet.
+    fn identity(&mut self, view: &View, mut find: impl FnMut(&str, &str) -> Option<PairId>) -> Option<&[u8]> {
+        self.key.start(self.sorted.len());
+        for &(name, value) in &self.sorted {
+            let cached = self.pairs.get_mut(value as usize)?;
+            if cached.name != name || cached.pair >= ABSENT {
+                let pair = find(view.symbol(name), view.symbol(value))?;
+                *cached = CachedPair { name, pair };
+            }
+            self.key.push(cached.pair);
+        }
+        Some(self.key.as_bytes())
     }
 
     /// The labels that [`Resolver::sort`] put in order.
