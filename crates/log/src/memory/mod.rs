@@ -1,8 +1,18 @@
 //! A file system in memory that behaves badly on request.
 //!
-//! What is not synced is lost by a crash, sector by sector and at random; names that were not
-//! synced are lost from some point on. A failed sync leaves pages that read well and will never
-//! be durable, as Linux does. Directories are but parts of names.
+//! What is not synced is lost by a crash, sector by sector and at random: of a sector that was
+//! written several times any state may be what the disk has, and a sector may be torn. A file's
+//! length is its own matter: it may be there without the bytes. Changes of names that were not synced
+//! are lost one by one; each is atomic. A failed sync leaves pages that read well and will never be
+//! durable, as Linux does. Directories are but parts of names.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `inode` | bytes of a file |
+//! | `names` | changes of names |
+
+mod inode;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -12,7 +22,10 @@ use std::sync::Arc;
 use norn_contract::fs::{File, FileLock, FileSystem, OpenMode};
 use parking_lot::Mutex;
 
-const SECTOR: usize = 512;
+use self::inode::{Cut, Inode};
+use self::names::Change;
+
+const EIO: i32 = 5;
 
 /// The file system. Clones share the files.
 #[derive(Clone, Default)]
@@ -32,69 +45,24 @@ struct Inner {
     failing_opens: (usize, i32),
     operations: u64,
     crash_at: Option<u64>,
+    fail_at: Option<u64>,
+    lies: Lies,
+    dice: Dice,
     /// Number of restarts; handles of an earlier life are dead.
     life: u64,
 }
 
-/// An atomic change of names.
-enum Change {
-    /// Each name gets a file, or goes.
-    Files(Vec<(PathBuf, Option<usize>)>),
-    /// Everything below the first moves below the second.
-    Directory(PathBuf, PathBuf),
-}
-
-impl Change {
-    /// Whether a sync of `dir` makes it durable.
-    fn is_of(&self, dir: &Path) -> bool {
-        match self {
-            Self::Files(files) => files.iter().any(|(path, _)| path.parent() == Some(dir)),
-            Self::Directory(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            Self::Files(files) => {
-                for (path, inode) in files {
-                    match inode {
-                        Some(inode) => names.insert(path.clone(), *inode),
-                        None => names.remove(path),
-                    };
-                }
-            }
-            Self::Directory(from, to) => {
-                let moved: Vec<_> = names.extract_if(.., |path, _| path.starts_with(from)).collect();
-                names.extend(moved.into_iter().map(|(path, inode)| (moved_path(path, from, to), inode)));
-            }
-        }
-    }
-
-    /// Follows a directory that was moved since.
-    fn follow(&mut self, from: &Path, to: &Path) {
-        if let Self::Files(files) = self {
-            for (path, _) in files {
-                *path = moved_path(std::mem::take(path), from, to);
-            }
-        }
-    }
-}
-
-fn moved_path(path: PathBuf, from: &Path, to: &Path) -> PathBuf {
-    match path.strip_prefix(from) {
-        Ok(rest) => to.join(rest),
-        Err(_) => path,
-    }
-}
-
-#[derive(Default)]
-struct Inode {
-    cache: Vec<u8>,
-    durable: Vec<u8>,
-    dirty: BTreeSet<usize>,
+/// Which syncs say that they did something and did nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lies {
+    /// Those of files.
+    pub data: bool,
+    /// Those of directories.
+    pub names: bool,
 }
 
 /// A small generator, so that runs can be repeated.
+#[derive(Clone, Debug, Default)]
 pub struct Dice(u64);
 
 impl Dice {
@@ -113,52 +81,20 @@ impl Dice {
     }
 }
 
-fn range_of(sector: usize, len: usize) -> std::ops::Range<usize> {
-    (sector * SECTOR).min(len)..((sector + 1) * SECTOR).min(len)
-}
-
-impl Inode {
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let end = offset + bytes.len();
-        if end > self.cache.len() {
-            self.cache.resize(end, 0);
-        }
-        self.cache[offset..end].copy_from_slice(bytes);
-        self.dirty.extend(offset / SECTOR..end.div_ceil(SECTOR));
-    }
-
-    fn sync(&mut self) {
-        self.durable.resize(self.cache.len(), 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            let range = range_of(sector, self.cache.len());
-            self.durable[range.clone()].copy_from_slice(&self.cache[range]);
-        }
-    }
-
-    fn crash(&mut self, dice: &mut Dice) {
-        if dice.below(2) == 0 {
-            self.durable.resize(self.cache.len(), 0);
-        }
-        let len = self.durable.len().min(self.cache.len());
-        for sector in std::mem::take(&mut self.dirty) {
-            if dice.below(2) == 0 {
-                let range = range_of(sector, len);
-                self.durable[range.clone()].copy_from_slice(&self.cache[range]);
-            }
-        }
-        self.cache.clone_from(&self.durable);
-    }
-}
-
 impl Inner {
-    /// Counts an operation that changes something, and fails it when the power is out.
+    fn is_out_of_power(&self) -> bool {
+        self.crash_at.is_some_and(|at| self.operations > at)
+    }
+
+    /// Counts an operation that changes something, and fails it when the power is out or its turn
+    /// has come.
     fn operate(&mut self) -> Result<()> {
         self.operations += 1;
-        if self.crash_at.is_some_and(|at| self.operations > at) {
+        if self.is_out_of_power() {
             return Err(Error::other("power is out"));
+        }
+        if self.fail_at == Some(self.operations) {
+            return Err(Error::from_raw_os_error(EIO));
         }
         Ok(())
     }
@@ -176,12 +112,25 @@ impl Inner {
         self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    fn begin_life(&mut self) {
+        self.locks.clear();
+        self.fail_at = None;
+        self.failing_syncs = 0;
+        self.failing_opens.0 = 0;
+        self.life += 1;
+    }
+
     fn used(&self) -> usize {
         self.names.values().map(|i| self.inodes[*i].cache.len()).sum()
     }
 }
 
 impl MemoryFs {
+    /// Seeds what failed syncs leave.
+    pub fn seed(&self, seed: u64) {
+        self.0.lock().dice = Dice::new(seed);
+    }
+
     /// Lets writes fail that would make all files longer than `bytes` together.
     pub fn limit_bytes(&self, bytes: Option<usize>) {
         self.0.lock().capacity = bytes;
@@ -197,28 +146,69 @@ impl MemoryFs {
         self.0.lock().failing_opens = (count, code);
     }
 
+    /// Lets the change after `operations` more fail once, whatever it is; a write is half done then.
+    pub fn fail_after(&self, operations: u64) {
+        let mut inner = self.0.lock();
+        inner.fail_at = Some(inner.operations + operations + 1);
+    }
+
+    /// Lets syncs lie from now on.
+    pub fn lie(&self, lies: Lies) {
+        self.0.lock().lies = lies;
+    }
+
     /// Takes the power away after `operations` more changes; none of the later ones succeeds.
     pub fn crash_after(&self, operations: u64) {
         let mut inner = self.0.lock();
         inner.crash_at = Some(inner.operations + operations);
     }
 
+    /// Whether a change failed because the power was out.
+    pub fn is_out_of_power(&self) -> bool {
+        self.0.lock().is_out_of_power()
+    }
+
     /// Starts again after a power cut: what was not synced survives by the dice.
     pub fn restart(&self, dice: &mut Dice) {
         let mut inner = self.0.lock();
         let inner = &mut *inner;
-        let kept = dice.below(inner.pending.len() as u64 + 1) as usize;
-        for change in inner.pending.drain(..).take(kept) {
-            change.apply(&mut inner.durable_names);
+        let cut = match dice.below(6) {
+            0 => Cut::Nothing,
+            1 => Cut::Everything,
+            _ => Cut::ByDice,
+        };
+        // A journal keeps the order of changes; nothing else promises to.
+        let ordered = dice.below(2) == 0;
+        let kept = cut.of(inner.pending.len(), dice);
+        for (i, change) in std::mem::take(&mut inner.pending).into_iter().enumerate() {
+            if if ordered { i < kept } else { cut.of(1, dice) == 1 } {
+                change.apply(&mut inner.durable_names);
+            }
         }
         inner.names.clone_from(&inner.durable_names);
         for inode in &mut inner.inodes {
-            inode.crash(dice);
+            inode.crash(cut, dice);
         }
-        inner.locks.clear();
+        let named: HashSet<usize> = inner.names.values().copied().collect();
+        let nameless = inner.inodes.iter_mut().enumerate().filter(|(i, _)| !named.contains(i));
+        nameless.for_each(|(_, inode)| *inode = Inode::default());
         inner.crash_at = None;
-        inner.failing_syncs = 0;
-        inner.life += 1;
+        inner.begin_life();
+    }
+
+    /// Ends the process that uses the files: its locks and handles. What it wrote stays in memory.
+    pub fn kill(&self) {
+        self.0.lock().begin_life();
+    }
+
+    /// Bytes of all files.
+    pub fn used_bytes(&self) -> usize {
+        self.0.lock().used()
+    }
+
+    /// Changes so far.
+    pub fn operations(&self) -> u64 {
+        self.0.lock().operations
     }
 
     /// Bytes of the file at `path`, as they are in the cache.
@@ -231,7 +221,7 @@ impl MemoryFs {
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
         let mut inner = self.0.lock();
         let inode = inner.inodes.len();
-        inner.inodes.push(Inode { durable: bytes.clone(), cache: bytes, dirty: BTreeSet::new() });
+        inner.inodes.push(Inode::durable(bytes));
         inner.names.insert(path.to_owned(), inode);
         inner.durable_names.insert(path.to_owned(), inode);
     }
@@ -311,6 +301,9 @@ impl FileSystem for MemoryFs {
         let mut inner = self.0.lock();
         inner.operate()?;
         let inner = &mut *inner;
+        if inner.lies.names {
+            return Ok(());
+        }
         let mut waiting: Vec<Change> = Vec::new();
         for change in std::mem::take(&mut inner.pending) {
             if !change.is_of(dir) {
@@ -360,13 +353,24 @@ struct MemoryFile {
 }
 
 impl MemoryFile {
-    fn change<T>(&self, f: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+    fn change<T>(&self, f: impl FnOnce(&mut Inner, Result<()>) -> Result<T>) -> Result<T> {
         let mut inner = self.inner.lock();
         if inner.life != self.life {
             return Err(Error::other("handle is of before the crash"));
         }
-        inner.operate()?;
-        f(&mut inner)
+        let operated = inner.operate();
+        f(&mut inner, operated)
+    }
+
+    /// Writes one buffer, as far as there is room.
+    fn write(&self, inner: &mut Inner, at: usize, buf: &[u8]) -> Result<()> {
+        let used = inner.used();
+        let inode = &mut inner.inodes[self.inode];
+        let grows = (at + buf.len()).saturating_sub(inode.cache.len());
+        let room = inner.capacity.map_or(usize::MAX, |c| c.saturating_sub(used));
+        let fits = buf.len() - grows.saturating_sub(room).min(buf.len());
+        inode.write(at, &buf[..fits]);
+        if fits < buf.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -381,39 +385,40 @@ impl File for MemoryFile {
     }
 
     fn write_at(&self, bufs: &mut [IoSlice<'_>], offset: u64) -> Result<()> {
-        self.change(|inner| {
+        self.change(|inner, operated| {
+            let done = if operated.is_ok() { bufs.len() } else { bufs.len() / 2 };
+            let done = if inner.is_out_of_power() { 0 } else { done };
             let mut at = offset as usize;
-            for buf in bufs {
-                let len = inner.inodes[self.inode].cache.len();
-                let grows = (at + buf.len()).saturating_sub(len);
-                if inner.capacity.is_some_and(|c| grows > 0 && inner.used() + grows > c) {
-                    return Err(ErrorKind::StorageFull.into());
-                }
-                inner.inodes[self.inode].write(at, buf);
+            for buf in bufs.iter().take(done) {
+                self.write(inner, at, buf)?;
                 at += buf.len();
             }
-            Ok(())
+            operated
         })
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.change(|inner| {
-            if inner.failing_syncs > 0 {
-                inner.failing_syncs -= 1;
-                inner.inodes[self.inode].dirty.clear();
-                return Err(Error::other("sync failed"));
+        self.change(|inner, operated| {
+            if inner.is_out_of_power() {
+                return operated;
             }
-            inner.inodes[self.inode].sync();
+            let inode = &mut inner.inodes[self.inode];
+            if operated.is_err() || inner.failing_syncs > 0 {
+                inner.failing_syncs = inner.failing_syncs.saturating_sub(1);
+                inode.fail_sync(&mut inner.dice);
+                return Err(Error::from_raw_os_error(EIO));
+            }
+            if !inner.lies.data {
+                inode.sync();
+            }
             Ok(())
         })
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        self.change(|inner| {
-            let inode = &mut inner.inodes[self.inode];
-            let (old, new) = (inode.cache.len(), len as usize);
-            inode.cache.resize(new, 0);
-            inode.dirty.extend(old.min(new) / SECTOR..old.max(new).div_ceil(SECTOR));
+        self.change(|inner, operated| {
+            operated?;
+            inner.inodes[self.inode].set_len(len as usize);
             Ok(())
         })
     }
@@ -427,6 +432,7 @@ impl File for MemoryFile {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::inode::SECTOR;
     use super::*;
 
     fn write(file: &dyn File, at: u64, bytes: &[u8]) -> Result<()> {
@@ -436,42 +442,75 @@ mod tests {
     #[test]
     fn a_crash_keeps_what_was_synced_and_tears_the_rest() {
         let (path, dir) = (Path::new("/d/a"), Path::new("/d"));
-        let mut torn = 0;
-        for seed in 0..20 {
+        let (mut mixed, mut torn, mut older, mut lengths) = (0, 0, 0, std::collections::BTreeSet::new());
+        for seed in 0..200 {
             let fs = MemoryFs::default();
             let file = fs.open(path, OpenMode::Create).unwrap();
             write(&*file, 0, &[1; 2048]).unwrap();
             file.sync_data().unwrap();
             fs.sync_dir(dir).unwrap();
             write(&*file, 1024, &[2; 2048]).unwrap();
+            write(&*file, 1536, &[3; 2048]).unwrap();
             fs.restart(&mut Dice::new(seed));
             let bytes = fs.bytes(path).unwrap();
             assert_eq!(bytes[..1024], [1; 1024]);
-            assert!(bytes.chunks(SECTOR).all(|s| s.iter().all(|b| *b == s[0])));
-            torn += u32::from(bytes[1024..2048].contains(&1) && bytes[1024..].contains(&2));
+            lengths.insert(bytes.len());
+            let sectors = |s: &[u8]| s.iter().all(|b| *b == s[0]);
+            torn += u32::from(!bytes.chunks(SECTOR).all(sectors));
+            mixed += u32::from(bytes[1024..2048].contains(&1) && bytes[1024..].contains(&3));
+            older += u32::from(bytes[1536..].contains(&2));
             assert!(write(&*file, 0, &[3]).is_err());
         }
-        assert!(torn > 5);
+        assert!(mixed > 20 && torn > 20 && older > 20, "{mixed} {torn} {older}");
+        assert!(lengths.iter().eq(&[2048, 3072, 3584]));
     }
 
     #[test]
     fn a_failed_sync_leaves_pages_that_are_lost_later() {
-        let fs = MemoryFs::default();
-        let file = fs.open(Path::new("/a"), OpenMode::Create).unwrap();
-        fs.sync_dir(Path::new("/")).unwrap();
-        write(&*file, 0, &[1; 512]).unwrap();
-        fs.fail_syncs(1);
-        assert!(file.sync_data().is_err());
-        assert!(file.sync_data().is_ok());
-        assert_eq!(fs.bytes(Path::new("/a")), Some(vec![1; 512]));
-        fs.restart(&mut Dice::new(1));
-        assert_eq!(fs.bytes(Path::new("/a")), Some(vec![0; 512]));
+        let (mut lost, mut kept) = (0, 0);
+        for seed in 0..20 {
+            let fs = MemoryFs::default();
+            fs.seed(seed);
+            let file = fs.open(Path::new("/a"), OpenMode::Create).unwrap();
+            fs.sync_dir(Path::new("/")).unwrap();
+            write(&*file, 0, &[1; 512 * 40]).unwrap();
+            if seed % 2 == 0 {
+                fs.fail_syncs(1)
+            } else {
+                fs.fail_after(0)
+            }
+            assert!(file.sync_data().is_err());
+            assert!(file.sync_data().is_ok());
+            fs.kill();
+            assert_eq!(fs.bytes(Path::new("/a")), Some(vec![1; 512 * 40]));
+            fs.restart(&mut Dice::new(1));
+            let bytes = fs.bytes(Path::new("/a")).unwrap();
+            assert_eq!(bytes.len(), 512 * 40);
+            lost += bytes.iter().filter(|b| **b == 0).count();
+            kept += bytes.iter().filter(|b| **b == 1).count();
+        }
+        assert!(lost > 5000 && kept > 5000, "{lost} {kept}");
+    }
+
+    #[test]
+    fn a_lie_is_found_out_by_a_crash() {
+        let lost = (0..20).any(|seed| {
+            let fs = MemoryFs::default();
+            fs.lie(Lies { data: true, names: false });
+            let file = fs.open(Path::new("/a"), OpenMode::Create).unwrap();
+            fs.sync_dir(Path::new("/")).unwrap();
+            write(&*file, 0, &[1; 512]).unwrap();
+            file.sync_data().unwrap();
+            fs.restart(&mut Dice::new(seed));
+            fs.bytes(Path::new("/a")).unwrap() != [1; 512]
+        });
+        assert!(lost);
     }
 
     #[test]
     fn names_survive_only_when_the_directory_was_synced() {
         let (mut kept, mut lost) = (0, 0);
-        for seed in 0..20 {
+        for seed in 0..40 {
             let fs = MemoryFs::default();
             fs.put(Path::new("/old"), vec![1]);
             fs.rename(Path::new("/old"), Path::new("/new")).unwrap();
@@ -518,7 +557,12 @@ mod tests {
         let file = fs.open(Path::new("/a"), OpenMode::Create).unwrap();
         fs.limit_bytes(Some(10));
         assert_eq!(write(&*file, 0, &[1; 11]).unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(fs.used_bytes(), 10);
         write(&*file, 0, &[1; 10]).unwrap();
+        fs.fail_after(1);
+        assert!(write(&*file, 0, &[1; 10]).is_ok());
+        assert!(write(&*file, 0, &[1; 10]).is_err());
+        assert!(write(&*file, 0, &[1; 10]).is_ok() && !fs.is_out_of_power());
         fs.crash_after(1);
         assert!(write(&*file, 0, &[1; 10]).is_ok());
         assert!(write(&*file, 0, &[1; 10]).is_err());
