@@ -90,8 +90,7 @@ impl Reader {
                 },
             };
             if place.cursor.position >= place.segment.end() {
-                let sequence = place.segment.header.sequence;
-                let following = self.shared.segments.following(sequence);
+                let following = self.following(&place.segment);
                 self.place = self.open(following.ok_or_else(|| self.out_of_range())?)?;
                 continue;
             }
@@ -108,6 +107,15 @@ impl Reader {
     fn find(&self) -> Result<Option<Place>, LogError> {
         let segment = self.shared.segments.holding(self.partition, self.next);
         self.open(segment.ok_or_else(|| self.out_of_range())?)
+    }
+
+    /// The segment to go on with after all of `segment` was read.
+    fn following(&self, segment: &Segment) -> Option<Arc<Segment>> {
+        let (segments, sequence) = (&self.shared.segments, segment.header.sequence);
+        // Segments in between, which hold nothing that is wanted, may have been trimmed.
+        let holding = || segments.holding(self.partition, self.next);
+        let following = segments.following(sequence).or_else(holding);
+        following.filter(|s| s.header.sequence > sequence)
     }
 
     /// The start of a segment; `None` when there is a shortage that passes.

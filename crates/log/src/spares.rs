@@ -3,7 +3,8 @@
 //! A sync of a file whose bytes were written before takes half the time of one that grows the
 //! file, so spares are filled with zeros, and trimmed segments are used again.
 
-use std::io::IoSlice;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +46,9 @@ struct Shared {
 pub struct Keeper {
     shared: Arc<Shared>,
     jobs: Receiver<Job>,
+    /// Segments to retire, oldest first. One that can not go holds up the later ones: a log with a
+    /// hole would be refused as damaged.
+    retired: VecDeque<Arc<Segment>>,
 }
 
 impl Spares {
@@ -71,7 +75,7 @@ impl Spares {
         let (jobs, receiver) = channel();
         let spares = Self { shared: Arc::clone(&shared), jobs };
         spares.ask(Job::Prepare);
-        (spares, Keeper { shared, jobs: receiver })
+        (spares, Keeper { shared, jobs: receiver, retired: VecDeque::new() })
     }
 
     /// Whether [`Spares::take`] would give one.
@@ -110,37 +114,48 @@ impl Spares {
 
 impl Keeper {
     /// Works until stopped.
-    pub fn run(self) {
+    pub fn run(mut self) {
         while let Ok(job) = self.jobs.recv() {
-            if self.shared.work(job) == Step::Ended {
+            if self.work(job) == Step::Ended {
                 return;
             }
         }
     }
 
     /// Does the next job; never waits for one.
-    pub fn step(&self) -> Step {
+    pub fn step(&mut self) -> Step {
         match self.jobs.try_recv() {
-            Ok(job) => self.shared.work(job),
+            Ok(job) => self.work(job),
             Err(TryRecvError::Empty) => Step::Idle,
             Err(TryRecvError::Disconnected) => Step::Ended,
         }
     }
-}
 
-impl Shared {
-    fn work(&self, job: Job) -> Step {
+    fn work(&mut self, job: Job) -> Step {
         let done = match job {
-            Job::Prepare => self.prepare(),
-            Job::Retire(segment) => self.retire(segment),
+            Job::Prepare => self.shared.prepare(),
+            Job::Retire(segment) => {
+                self.retired.push_back(segment);
+                Ok(())
+            }
             Job::Stop => return Step::Ended,
         };
-        if let Err(error) = done {
-            tracing::warn!(dir = %self.dir.display(), %error, "can not prepare or remove log segments");
+        if let Err(error) = done.and_then(|()| self.retire()) {
+            tracing::warn!(dir = %self.shared.dir.display(), %error, "can not prepare or remove log segments");
         }
         Step::Worked
     }
 
+    fn retire(&mut self) -> std::io::Result<()> {
+        while let Some(oldest) = self.retired.front() {
+            self.shared.retire(oldest)?;
+            self.retired.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
     fn has_less_than(&self, count: usize) -> bool {
         self.ready.lock().len() < count
     }
@@ -190,10 +205,15 @@ impl Shared {
         Ok(())
     }
 
-    fn retire(&self, segment: Arc<Segment>) -> std::io::Result<()> {
-        let len = self.fs.open(&segment.path, OpenMode::Read)?.len()?;
+    fn retire(&self, segment: &Arc<Segment>) -> std::io::Result<()> {
+        let len = match self.fs.open(&segment.path, OpenMode::Read) {
+            Ok(file) => file.len()?,
+            // Its name is gone since an earlier try, but that may not be durable.
+            Err(e) if e.kind() == ErrorKind::NotFound => return self.fs.sync_dir(&self.dir),
+            Err(e) => return Err(e),
+        };
         // A reader that still holds it must not see it overwritten.
-        let unused = Arc::strong_count(&segment) == 1;
+        let unused = Arc::strong_count(segment) == 1;
         if unused && len == self.segment_bytes && self.has_less_than(self.kept) {
             let path = self.new_name();
             self.fs.rename(&segment.path, &path)?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::executor::block_on;
 use futures::future::join_all;
@@ -11,6 +12,7 @@ use norn_log::EmbeddedLog;
 use norn_log::contract_tests::{read_all, record};
 use norn_log::memory::{Dice, MemoryFs};
 use norn_log::options::{Compression, Options};
+use norn_log::step::Step;
 
 const PARTITIONS: u64 = 3;
 const EIO: i32 = 5;
@@ -219,7 +221,7 @@ fn a_shortage_of_file_descriptors_passes() {
     let mut reader = log.read(0, 0).expect("reader");
     let mut out = Vec::new();
     while out.len() < 4 {
-        reader.next(&mut out, std::time::Duration::from_millis(1)).expect("waits");
+        reader.next(&mut out, Duration::from_millis(1)).expect("waits");
     }
     assert!(out.iter().map(|(offset, _)| *offset).eq(0..4));
 }
@@ -233,7 +235,7 @@ fn a_failed_read_is_not_taken_for_a_closed_log() {
     append(&log, 0, 100).expect("append");
     let mut reader = log.read(0, 0).expect("reader");
     fs.fail_opens(1, EIO);
-    let error = reader.next(&mut Vec::new(), std::time::Duration::from_millis(1)).err();
+    let error = reader.next(&mut Vec::new(), Duration::from_millis(1)).err();
     assert!(matches!(&error, Some(LogError::Unreadable(t)) if t.contains(".log: ")), "{error:?}");
 }
 
@@ -319,7 +321,7 @@ fn missing_cut_and_swapped_segments_are_named() {
     let mut reader = log.read(0, 0).expect("reader");
     let mut out = Vec::new();
     let error = loop {
-        match reader.next(&mut out, std::time::Duration::ZERO) {
+        match reader.next(&mut out, Duration::ZERO) {
             Ok(()) => assert!(out.len() < 20),
             Err(e) => break e,
         }
@@ -345,10 +347,59 @@ fn limits_locks_and_closing() {
     let mut reader = log.read(0, stored).expect("reader");
     log.close();
     assert!(matches!(append(&log, 1, 1), Err(LogError::Unavailable(_))));
-    let ended = reader.next(&mut Vec::new(), std::time::Duration::from_secs(5));
+    let ended = reader.next(&mut Vec::new(), Duration::from_secs(5));
     assert!(matches!(ended, Err(LogError::Unavailable(_))));
     assert_eq!(read_all(&*log, 0, 0).len() as u64, stored);
     assert!(EmbeddedLog::open(options, Arc::new(fs)).is_ok());
+}
+
+#[test]
+fn a_segment_that_can_not_be_removed_leaves_no_hole() {
+    let fs = MemoryFs::default();
+    let (log, mut steps) = EmbeddedLog::open_stepped(plain(64 << 10), Arc::new(fs.clone())).expect("opens");
+    for tag in 0..20 {
+        let answer = log.append(0, record(tag, 15_000));
+        assert_eq!(steps.write(), Step::Worked);
+        assert_eq!(block_on(answer).ok(), Some(tag));
+    }
+    while steps.keep() == Step::Worked {}
+    let segments = log.stats().segments;
+    log.trim(0, 12).expect("trim");
+    assert!(log.stats().segments < segments);
+    fs.fail_opens(1, EMFILE);
+    while steps.keep() == Step::Worked {}
+    // A directory whose sync failed says nothing of what is durable either.
+    log.trim(0, 16).expect("trim");
+    fs.fail_after(1);
+    while steps.keep() == Step::Worked {}
+    drop((log, steps));
+    for seed in 0..20 {
+        fs.restart(&mut Dice::new(seed));
+        let log = EmbeddedLog::open(plain(64 << 10), Arc::new(fs.clone())).expect("opens again");
+        let range = log.range(0);
+        assert!(range.start <= 16 && range.end == 20, "{range:?}");
+        assert_eq!(read_all(&*log, 0, range.start).len() as u64, range.end - range.start);
+    }
+}
+
+#[test]
+fn a_reader_steps_over_segments_that_were_trimmed_behind_it() {
+    let fs = MemoryFs::default();
+    let mut options = plain(64 << 10);
+    options.memory_bytes = 0;
+    let open = || EmbeddedLog::open(options.clone(), Arc::new(fs.clone())).expect("opens");
+    append(&open(), 0, 100).expect("append");
+    // Every opening begins a segment; these have no records.
+    drop(open());
+    drop(open());
+    let log = open();
+    let mut reader = log.read(0, 0).expect("reader");
+    let mut out = Vec::new();
+    reader.next(&mut out, Duration::ZERO).expect("reads the first segment");
+    log.trim(0, 1).expect("trim");
+    append(&log, 1, 100).expect("append");
+    reader.next(&mut out, Duration::ZERO).expect("reads the newest segment");
+    assert!(out == [(0, record(0, 100)), (1, record(1, 100))]);
 }
 
 #[test]
