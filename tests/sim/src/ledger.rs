@@ -1,0 +1,305 @@
+//! What clients know: which records were acknowledged, what was said of them, and what must
+//! therefore be there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
+use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_model::Millis;
+
+use crate::fold::{Fold, Verdict};
+use crate::process::{Process, Series};
+use crate::traffic::{SERIES, Sent, labels, tenant};
+use crate::value::Value;
+
+/// An append that was not answered yet.
+struct Waiting {
+    sent: Sent,
+    answer: BoxFuture<'static, Result<Offset, LogError>>,
+}
+
+/// What is known of one partition.
+#[derive(Default)]
+pub struct Account {
+    /// Records by offset, from 0: acknowledged, or found after a restart.
+    records: Vec<Sent>,
+    /// How many of them were acknowledged or read: they must never go.
+    certain: usize,
+    waiting: VecDeque<Waiting>,
+    /// What was refused or unanswered since the last acknowledgement, in order of calls.
+    doubtful: Vec<Sent>,
+    /// Below it records may have been trimmed.
+    trimmed: Offset,
+    /// The model of the head, and the offsets it holds.
+    fold: Fold,
+    folded: Range<Offset>,
+    verdicts: BTreeMap<Offset, Verdict>,
+    asked: BTreeMap<Offset, BoxFuture<'static, Outcome>>,
+    /// Digests of the head by first and next offset.
+    digests: BTreeMap<(Offset, Offset), u64>,
+}
+
+/// All partitions.
+#[derive(Default)]
+pub struct Ledger {
+    accounts: Vec<Account>,
+    /// Acknowledged records.
+    pub acknowledged: u64,
+    /// Appends that were refused.
+    pub refused: u64,
+    /// Records that were found though nobody was told.
+    pub survived: u64,
+}
+
+/// What a check found wrong.
+pub type Checked = Result<(), String>;
+
+impl Ledger {
+    /// Appends a record; its answer is collected later.
+    pub fn append(&mut self, process: &Process, partition: Partition, sent: Sent) {
+        let answer = process.log.append(partition, sent.record.clone());
+        self.accounts[partition as usize].waiting.push_back(Waiting { sent, answer });
+    }
+
+    /// Collects answers. `may_refuse` says whether there is a reason for refusals.
+    pub fn collect(&mut self, process: &Process, may_refuse: bool) -> Checked {
+        for p in 0..self.accounts.len() {
+            while let Some(answer) = self.accounts[p].next_answer() {
+                self.settle(p, answer, may_refuse, Some(process))?;
+            }
+            self.accounts[p].compare_outcomes(p)?;
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        p: usize,
+        (sent, answer): (Sent, Result<Offset, LogError>),
+        may_refuse: bool,
+        process: Option<&Process>,
+    ) -> Checked {
+        let account = &mut self.accounts[p];
+        let offset = match answer {
+            Ok(offset) => offset,
+            Err(e) if may_refuse => {
+                self.refused += 1;
+                account.doubtful.push(sent);
+                return match e {
+                    LogError::Unavailable(_) => Ok(()),
+                    e => Err(format!("partition {p}: an append was refused with {e}")),
+                };
+            }
+            Err(e) => return Err(format!("partition {p}: an append was refused without reason: {e}")),
+        };
+        let next = account.records.len() as Offset;
+        if offset != next {
+            return Err(format!("partition {p}: record {next} was acknowledged with offset {offset}"));
+        }
+        account.records.push(sent);
+        account.certain = account.records.len();
+        account.doubtful.clear();
+        self.acknowledged += 1;
+        if let Some(process) = process {
+            account.asked.insert(offset, process.ingester.applied(p as Partition, offset));
+        }
+        Ok(())
+    }
+
+    /// The process is gone, its futures are answered or dead.
+    pub fn bury(&mut self) -> Checked {
+        for p in 0..self.accounts.len() {
+            while let Some(answer) = self.accounts[p].next_answer() {
+                self.settle(p, answer, true, None)?;
+            }
+            let account = &mut self.accounts[p];
+            account.doubtful.extend(account.waiting.drain(..).map(|w| w.sent));
+            account.asked.clear();
+        }
+        Ok(())
+    }
+
+    /// Compares the log of a process that has just started with what must be in it, and takes what
+    /// else is there.
+    pub fn recover(&mut self, process: &Process) -> Checked {
+        let known = process.log.known() as usize;
+        if known < self.accounts.len() {
+            return Err(format!("the log knows {known} partitions of {}", self.accounts.len()));
+        }
+        self.accounts.resize_with(known, Account::default);
+        for (p, account) in self.accounts.iter_mut().enumerate() {
+            self.survived += account.recover(process, p).map_err(|e| format!("partition {p}: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// Trims a partition's log.
+    pub fn trim(&mut self, process: &Process, partition: Partition, before: Offset) -> Checked {
+        let account = &mut self.accounts[partition as usize];
+        account.trimmed = account.trimmed.max(before);
+        let trimmed = process.log.trim(partition, before);
+        trimmed.map_err(|e| format!("partition {partition}: trim below {before} failed: {e}"))
+    }
+
+    /// The head of a partition has come to `next`: so does the model.
+    pub fn applied(&mut self, partition: usize, next: Offset) -> Checked {
+        let account = &mut self.accounts[partition];
+        while account.folded.end < next {
+            let offset = account.folded.end;
+            // What is applied is durable, its answer is there.
+            let Some(sent) = account.records.get(offset as usize) else {
+                return Err(format!("partition {partition}: record {offset} was applied and not answered"));
+            };
+            let verdict = account.fold.take(sent);
+            account.verdicts.insert(offset, verdict);
+            account.folded.end += 1;
+        }
+        Ok(())
+    }
+
+    /// Compares a digest with an earlier one of the same records.
+    pub fn compare_digest(&mut self, partition: usize, digest: u64) -> Checked {
+        let account = &mut self.accounts[partition];
+        let folded = (account.folded.start, account.folded.end);
+        match account.digests.insert(folded, digest) {
+            Some(before) if before != digest => Err(format!(
+                "partition {partition}: records {folded:?} gave digest {before:016x} and now {digest:016x}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares what a query over a tenant gave with what it must give.
+    pub fn compare(&self, number: u8, range: (Millis, Millis), found: &[Series]) -> Checked {
+        let mut found: BTreeMap<_, _> = found.iter().map(|(labels, samples)| (labels, samples)).collect();
+        for series in 0..SERIES {
+            let labels = labels(series);
+            let samples = found.remove(&labels).map(Vec::as_slice).unwrap_or_default();
+            let want = self.candidates(number, series, range);
+            compare_series(&want, samples).map_err(|e| format!("{} {labels}: {e}", tenant(number)))?;
+        }
+        match found.first_key_value() {
+            Some((labels, _)) => Err(format!("{}: series {labels} was never sent", tenant(number))),
+            None => Ok(()),
+        }
+    }
+
+    /// The values a series may have, by time: one for each partition that took a sample.
+    fn candidates(&self, tenant: u8, series: u8, range: (Millis, Millis)) -> BTreeMap<Millis, Vec<&Value>> {
+        let mut all: BTreeMap<Millis, Vec<&Value>> = BTreeMap::new();
+        let folds = self.accounts.iter().flat_map(|a| a.fold.series(tenant));
+        for (_, samples) in folds.filter(|(number, _)| *number == series) {
+            for (t, value) in samples.range(range.0..=range.1) {
+                all.entry(*t).or_default().push(value);
+            }
+        }
+        all
+    }
+
+    /// Number of partitions ever written.
+    pub fn partitions(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Appends that wait for an answer.
+    pub fn waiting(&self) -> usize {
+        self.accounts.iter().map(|a| a.waiting.len()).sum()
+    }
+}
+
+fn compare_series(want: &BTreeMap<Millis, Vec<&Value>>, found: &[(Millis, Value)]) -> Checked {
+    let mut there: BTreeMap<Millis, &Value> = BTreeMap::new();
+    for (t, value) in found {
+        match want.get(t) {
+            None => return Err(format!("a sample at {t} that must not be there: {value:?}")),
+            Some(values) if values.contains(&value) => {}
+            Some(values) => return Err(format!("{value:?} at {t} where {values:?} was taken")),
+        }
+        there.entry(*t).or_insert(value);
+    }
+    match want.keys().find(|t| !there.contains_key(t)) {
+        Some(t) => Err(format!("the sample at {t} is lost: {:?}", want[t])),
+        None => Ok(()),
+    }
+}
+
+impl Account {
+    fn next_answer(&mut self) -> Option<(Sent, Result<Offset, LogError>)> {
+        let answer = (&mut self.waiting.front_mut()?.answer).now_or_never()?;
+        Some((self.waiting.pop_front()?.sent, answer))
+    }
+
+    /// Compares what the ingester said of records with what the model says.
+    fn compare_outcomes(&mut self, p: usize) -> Checked {
+        let folded = self.folded.end;
+        while let Some(mut first) = self.asked.first_entry() {
+            let offset = *first.key();
+            if offset >= folded {
+                break;
+            }
+            let Some(outcome) = first.get_mut().now_or_never() else {
+                return Err(format!("partition {p}: no outcome of record {offset}, which was applied"));
+            };
+            drop(first.remove());
+            let said = match outcome {
+                Ok(None) => Verdict::Folded(0, None),
+                Ok(Some(r)) => Verdict::Folded(r.samples + r.histograms, r.first.as_ref().map(|r| r.id)),
+                Err(AppliedError::Undecodable) => Verdict::Undecodable,
+                Err(e) => return Err(format!("partition {p}: outcome of record {offset}: {e}")),
+            };
+            if self.verdicts.get(&offset) != Some(&said) {
+                return Err(format!(
+                    "partition {p}: record {offset} came to {said:?}, the model says {:?}",
+                    self.verdicts.get(&offset)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, process: &Process, p: usize) -> Result<u64, String> {
+        let range = process.log.range(p as Partition);
+        if range.start > self.trimmed {
+            return Err(format!("starts at {}, but was trimmed below {} only", range.start, self.trimmed));
+        }
+        if range.end < self.certain as Offset {
+            return Err(format!("{} acknowledged records are lost", self.certain as Offset - range.end));
+        }
+        // Those that were found once were durable then.
+        self.records.truncate(self.certain);
+        let mut reader = process.log.read(p as Partition, range.start).map_err(|e| e.to_string())?;
+        let mut got = Vec::new();
+        while (got.len() as Offset) < range.end - range.start {
+            let before = got.len();
+            reader.next(&mut got, Duration::ZERO).map_err(|e| e.to_string())?;
+            if got.len() == before {
+                return Err(format!("records from {} on can not be read", range.start + before as Offset));
+            }
+        }
+        let mut doubtful = std::mem::take(&mut self.doubtful).into_iter();
+        let mut survived = 0;
+        for (want, (offset, record)) in (range.start..).zip(got) {
+            if offset != want {
+                return Err(format!("offset {offset} where {want} should be"));
+            }
+            if let Some(sent) = self.records.get(offset as usize) {
+                if sent.record != record {
+                    return Err(format!("record {offset} is not what was acknowledged"));
+                }
+                continue;
+            }
+            let sent = doubtful.find(|sent| sent.record == record);
+            self.records.push(sent.ok_or_else(|| format!("record {offset} was never sent, or out of turn"))?);
+            survived += 1;
+        }
+        self.certain = self.records.len();
+        self.fold = Fold::default();
+        self.folded = range.start..range.start;
+        self.verdicts.clear();
+        Ok(survived)
+    }
+}

@@ -1,0 +1,105 @@
+//! One life of the process: the real log, ingester and heads, without threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource, TenantSources};
+use norn_ingester::Ingester;
+use norn_ingester::partition::Worker;
+use norn_log::EmbeddedLog;
+use norn_log::memory::MemoryFs;
+use norn_log::options::Options;
+use norn_log::step::{Step, Steps};
+use norn_model::Millis;
+use norn_model::labels::Labels;
+use norn_model::matcher::{MatchOp, Matcher};
+use norn_model::tenant::Tenant;
+
+use crate::value::{Value, decode_chunk};
+
+/// A series and every sample its chunks hold, in the order of the chunks.
+pub type Series = (Labels, Vec<(Millis, Value)>);
+
+/// One life of the process.
+pub struct Process {
+    /// The log.
+    pub log: Arc<EmbeddedLog>,
+    /// Its threads.
+    pub steps: Steps,
+    /// All partitions.
+    pub ingester: Arc<Ingester>,
+    /// Their threads.
+    pub workers: Vec<Worker>,
+}
+
+impl Process {
+    /// Opens the log and starts to replay it.
+    pub fn start(options: Options, fs: &MemoryFs) -> Result<Self, LogError> {
+        let (log, steps) = EmbeddedLog::open_stepped(options, Arc::new(fs.clone()))?;
+        let shared: Arc<dyn IngestLog> = log.clone();
+        let (ingester, workers) = Ingester::start_stepped(&shared)?;
+        Ok(Self { log, steps, ingester, workers })
+    }
+
+    /// A step of one partition's worker; gives what it has come to.
+    pub fn work(&mut self, partition: usize) -> Result<Offset, LogError> {
+        let worker = &mut self.workers[partition];
+        worker.step(Duration::ZERO)?;
+        Ok(worker.progress.next())
+    }
+
+    /// Whether a partition has applied every durable record.
+    pub fn is_caught_up(&self, partition: usize) -> bool {
+        self.workers[partition].progress.next() >= self.log.range(partition as Partition).end
+    }
+
+    /// Ends as a stop does: everything that waits is written, the log is marked as closed.
+    pub fn close(&mut self) {
+        self.log.close();
+        while self.steps.write() != Step::Ended {}
+        while self.steps.keep() == Step::Worked {}
+    }
+
+    /// Everything of a tenant within a range.
+    pub fn read(&self, tenant: &Tenant, mint: Millis, maxt: Millis) -> Result<Vec<Series>, String> {
+        let source = self.ingester.tenant(tenant);
+        let any = Matcher::new(MatchOp::Regex, "__name__", ".+").map_err(|e| e.to_string())?;
+        read(&*source, any, mint, maxt)
+    }
+}
+
+fn read(source: &dyn SeriesSource, any: Matcher, mint: Millis, maxt: Millis) -> Result<Vec<Series>, String> {
+    let request = SelectRequest { matchers: Arc::new([any]), mint, maxt, need: Need::Samples, max_series: 0 };
+    let selection = source.select(request).now_or_never().ok_or("a select waits")?;
+    let selection = selection.map_err(|e| format!("select failed: {e}"))?;
+    if !selection.labels.is_sorted_by(|a, b| a < b) {
+        return Err("series are not in order, each once".into());
+    }
+    let mut buf = ChunkBuf::default();
+    let mut all = Vec::new();
+    for (i, labels) in selection.labels.into_iter().enumerate() {
+        buf.clear();
+        selection.data.read(i, &mut buf).map_err(|e| format!("read of {labels} failed: {e}"))?;
+        let samples = samples(&buf).map_err(|e| format!("{labels}: {e}"))?;
+        all.push((labels, samples.into_iter().filter(|(t, _)| (mint..=maxt).contains(t)).collect()));
+    }
+    Ok(all)
+}
+
+fn samples(buf: &ChunkBuf) -> Result<Vec<(Millis, Value)>, String> {
+    if !buf.chunks.is_sorted_by_key(|chunk| chunk.mint) {
+        return Err("chunks are not in order".into());
+    }
+    let mut all = Vec::new();
+    for chunk in &buf.chunks {
+        let decoded = decode_chunk(chunk.encoding, buf.slice(chunk)).map_err(|e| e.to_string())?;
+        let ends = (decoded.first().map(|s| s.0), decoded.last().map(|s| s.0));
+        if ends != (Some(chunk.mint), Some(chunk.maxt)) || !decoded.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(format!("a chunk of {}..={} holds {ends:?}", chunk.mint, chunk.maxt));
+        }
+        all.extend(decoded);
+    }
+    Ok(all)
+}
