@@ -29,6 +29,7 @@ const PARTS: &[Part] = &[
     Part { name: "tidy", budget: minutes(5), needs: &[], full: false, run: tidy::run },
     Part { name: "unit", budget: minutes(8), needs: &[], full: false, run: unit },
     Part { name: "fuzz", budget: minutes(5), needs: &[], full: false, run: fuzz },
+    Part { name: "simulation", budget: minutes(5), needs: &[], full: false, run: simulation },
     Part { name: "release build", budget: minutes(7), needs: &[], full: false, run: release },
     Part {
         name: "integration",
@@ -46,6 +47,7 @@ const PARTS: &[Part] = &[
         run: generated_all,
     },
     Part { name: "200 × kill -9", budget: minutes(12), needs: &[], full: true, run: kills },
+    Part { name: "simulation, long", budget: minutes(13), needs: &[], full: true, run: simulation_long },
     Part { name: "fuzz, long", budget: minutes(15), needs: &[], full: true, run: fuzz_long },
 ];
 
@@ -115,6 +117,8 @@ fn unit() -> Result<()> {
         "norn-tests",
         "--exclude",
         "norn-fuzz",
+        "--exclude",
+        "norn-sim",
     ]))
 }
 
@@ -125,6 +129,25 @@ fn fuzz() -> Result<()> {
 fn fuzz_long() -> Result<()> {
     let args = ["run", "--quiet", "--locked", "--package", "norn-fuzz", "--", "replay", "-seconds", "600"];
     run::check(run::cargo(&args))
+}
+
+/// A thousand seeds, and proof that the checks see what a bad disk does.
+fn simulation() -> Result<()> {
+    run::check(run::cargo(&["test", "--quiet", "--locked", "--profile", "sim", "--package", "norn-sim"]))?;
+    run::check(simulate(&["--seeds", "1000"]))
+}
+
+/// 50,000 seeds nobody has run before, or as many as ten minutes allow.
+fn simulation_long() -> Result<()> {
+    let first = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
+    run::check(simulate(&["--first", &first, "--seeds", "50000", "--seconds", "600"]))
+}
+
+fn simulate(args: &[&str]) -> Command {
+    let mut run =
+        run::cargo(&["run", "--quiet", "--locked", "--profile", "sim", "--package", "norn-sim", "--"]);
+    run.args(args);
+    run
 }
 
 /// Generated queries alone: size, seed and single queries are chosen by the environment.

@@ -1,7 +1,6 @@
 //! One run: a seed decides what happens, and after every fault the ledger is compared with what is
 //! there.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use norn_contract::log::{IngestLog, LogError, Partition};
@@ -401,10 +400,5 @@ impl World {
         self.cut_power()?;
         self.start()?;
         self.settle()
-    }
-
-    /// Paths of the log's files.
-    pub fn files(&self) -> usize {
-        self.fs.paths().iter().filter(|p| p.starts_with(Path::new(DIR))).count()
     }
 }

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["norn-block", "norn-head", "norn-promql"],
     &["norn-distributor", "norn-ingester", "norn-querier"],
     &["norn-node"],
-    &["norn", "nornctl", "xtask", "norn-tests", "norn-benches", "norn-fuzz"],
+    &["norn", "nornctl", "xtask", "norn-tests", "norn-benches", "norn-fuzz", "norn-sim"],
 ];
 
 const ARROWS: &[(&str, &str)] = &[
