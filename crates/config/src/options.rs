@@ -1,12 +1,14 @@
 //! The options of every part, and the root that holds them.
 
 mod general;
+mod ingester;
 pub mod limits;
 mod read;
 mod server;
 mod write;
 
 pub use general::{Api, General, SelfMonitoring};
+pub use ingester::Tsdb;
 pub use limits::Limits;
 pub use read::{Frontend, Querier};
 pub use server::{LogFormat, LogLevel, Server};
@@ -25,6 +27,8 @@ crate::table::sections! {
         distributor: Distributor,
         /// The log on local disk.
         embedded_log: EmbeddedLog,
+        /// Series in memory and blocks on local disk.
+        tsdb: Tsdb,
         /// PromQL.
         querier: Querier,
         /// The door of the read road.
@@ -98,6 +102,7 @@ impl Config {
                 log.segment_size_bytes
             ));
         }
+        self.tsdb.check()?;
         let (query, write) = (self.querier.timeout, self.server.http_server_write_timeout);
         if query > write {
             return Err(format!(

@@ -130,6 +130,19 @@ impl Setting for Vec<String> {
     }
 }
 
+impl Setting for Vec<Duration> {
+    const KIND: Kind = Kind::List;
+
+    fn read(text: &str) -> Result<Self, String> {
+        <Vec<String>>::read(text)?.iter().map(|one| Duration::read(one)).collect()
+    }
+
+    fn write(&self) -> String {
+        let all: Vec<String> = self.iter().map(Duration::write).collect();
+        all.join(",")
+    }
+}
+
 /// Text that is masked wherever it is shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);

@@ -229,7 +229,7 @@ fn a_mimir_configuration_starts_unchanged() {
         "-memberlist.join",
         "activity_tracker.filepath",
         "blocks_storage.bucket_store.chunks_cache.memcached.addresses",
-        "blocks_storage.tsdb.dir",
+        "blocks_storage.tsdb.ship_interval",
         "common.storage.s3.secret_access_key",
         "distributor.ha_tracker.kvstore.store",
         "ingest_storage.kafka.address",
@@ -244,6 +244,7 @@ fn a_mimir_configuration_starts_unchanged() {
         assert!(run.ignored.iter().any(|i| i == name), "{name} is not in {:?}", run.ignored);
     }
     assert!(!run.ignored.iter().any(|i| i.contains("max_global_series_per_user")));
+    assert_eq!(run.config.tsdb.dir, "/data/tsdb");
     assert!(run.ignored.is_sorted());
 }
 

@@ -63,7 +63,7 @@ impl SeriesSource for Merged {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selection, SourceError>> {
         async move {
             let limit = request.max_series;
-            let mut merged = merge_selections(self.ask(|s| s.select(request.clone())).await?);
+            let mut merged = selections(self.ask(|s| s.select(request.clone())).await?);
             if limit > 0 && merged.labels.len() > limit {
                 return Err(SourceError::TooManySeries { limit });
             }
@@ -127,7 +127,8 @@ impl SeriesData for MergedData {
     }
 }
 
-fn merge_selections(parts: Vec<Selection>) -> Selection {
+/// Selections as one: complete where all of them are.
+pub fn selections(parts: Vec<Selection>) -> Selection {
     let coverage = parts.iter().fold(Coverage::ALL, |c, p| Coverage {
         mint: c.mint.max(p.coverage.mint),
         maxt: c.maxt.min(p.coverage.maxt),
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn merges_in_label_order_and_reads_every_part() {
-        let merged = merge_selections(vec![
+        let merged = selections(vec![
             selection(&[("1", 50), ("3", 7)]),
             selection(&[]),
             selection(&[("1", 20), ("2", 9)]),
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn coverage_of_sources_with_other_series_is_what_all_cover() {
         let part = |mint, maxt| Selection { coverage: Coverage { mint, maxt }, ..selection(&[]) };
-        let merged = merge_selections(vec![part(5, 90), part(0, 80)]);
+        let merged = selections(vec![part(5, 90), part(0, 80)]);
         assert_eq!(merged.coverage, Coverage { mint: 5, maxt: 80 });
     }
 

@@ -53,6 +53,19 @@ pub struct Selection {
     pub coverage: Coverage,
 }
 
+impl Selection {
+    /// No series, at no time.
+    pub fn empty() -> Self {
+        struct Empty;
+        impl SeriesData for Empty {
+            fn read(&self, _: usize, _: &mut ChunkBuf) -> Result<(), SourceError> {
+                Ok(())
+            }
+        }
+        Self { labels: Vec::new(), data: Arc::new(Empty), coverage: Coverage::ALL }
+    }
+}
+
 /// The time range a source answers for. The querier asks the next source for the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coverage {

@@ -1,4 +1,4 @@
-//! Consumes log partitions into heads and answers for recent data.
+//! Consumes log partitions into heads, and answers for recent data and for local blocks.
 //!
 //! One thread a partition reads records in order and applies them to that partition's head; the
 //! head is a fold over the log, so a start is nothing but reading from the first offset. What a
@@ -7,17 +7,20 @@
 //! | module | subject |
 //! |---|---|
 //! | [`partition`] | the thread: log → head → outcome |
+//! | [`blocks`] | what left the heads: blocks on local disk |
 //! | [`outcome`] | who waits for which offset |
 //! | [`progress`] | how far a partition has come |
 //!
-//! Promises: a record whose outcome was told is visible to every query that starts later.
-//! Refuses: to acknowledge anything (the log does), to skip a record it can not read without
-//! saying so.
+//! Promises: a record whose outcome was told is visible to every query that starts later, in a
+//! head or in a block. Refuses: to acknowledge anything (the log does), to skip a record or a
+//! block it can not read without saying so.
 
+pub mod blocks;
 pub mod outcome;
 pub mod partition;
 pub mod progress;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -25,14 +28,20 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::cardinality::{Cardinality, CardinalityRequest, CountSeries};
+use norn_contract::clock::Clock;
+use norn_contract::fs::FileSystem;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::merge::Merged;
-use norn_contract::source::{SeriesSource, SourceError, TenantSources};
+use norn_contract::source::{Coverage, SeriesSource, SourceError, TenantSources};
 use norn_head::Reader;
 pub use norn_head::{MemoryStats, TenantStats};
+use norn_kit::pool::Pool;
+use norn_limits::TenantLimits;
+use norn_model::Millis;
 use norn_model::tenant::Tenant;
 use parking_lot::Mutex;
 
+use crate::blocks::{BlocksError, LocalBlocks};
 use crate::outcome::Outcomes;
 use crate::partition::Worker;
 use crate::progress::Progress;
@@ -41,9 +50,63 @@ use crate::progress::Progress;
 /// from then on would not become visible.
 pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
 
-/// All partitions of this process.
+/// How an ingester is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Blocks, a directory a tenant.
+    pub blocks_dir: PathBuf,
+}
+
+impl Options {
+    /// The defaults, with everything below `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        Self { blocks_dir: dir.join("tsdb") }
+    }
+}
+
+/// What an ingester is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// How it is set up.
+    pub options: Options,
+    /// Where records come from.
+    pub log: Arc<dyn IngestLog>,
+    /// The disk.
+    pub fs: Arc<dyn FileSystem>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where blocks are read.
+    pub pool: Pool,
+    /// How long blocks are kept.
+    pub limits: TenantLimits,
+}
+
+/// An ingester that can not start. The text names what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log can not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Blocks can not be used.
+    #[error(transparent)]
+    Blocks(#[from] BlocksError),
+    /// No thread could be started.
+    #[error("cannot start thread {name}: {error}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// All partitions of this process, and the blocks cut from them.
 pub struct Ingester {
     partitions: Vec<PartitionHandle>,
+    blocks: Arc<LocalBlocks>,
+    clock: Arc<dyn Clock>,
+    limits: TenantLimits,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
 }
@@ -59,50 +122,52 @@ impl Ingester {
     ///
     /// # Errors
     ///
-    /// When the log can not be read from its first offset, or no thread can be started.
-    pub fn start(log: &Arc<dyn IngestLog>, on_fatal: &OnFatal) -> Result<Arc<Self>, LogError> {
-        let (ingester, workers) = Self::start_stepped(log)?;
+    /// When the log or the blocks can not be read, or no thread can be
+    /// started.
+    pub fn start(parts: Parts, on_fatal: &OnFatal) -> Result<Arc<Self>, StartError> {
+        let (ingester, workers) = Self::start_stepped(parts)?;
         for worker in workers {
-            let number = worker.partition;
-            let thread = worker.spawn(on_fatal.clone()).map_err(|e| {
-                LogError::Unavailable(format!("cannot start the thread of partition {number}: {e}"))
-            })?;
+            let name = format!("partition-{}", worker.partition);
+            let thread = worker.spawn(on_fatal.clone());
+            let thread = thread.map_err(|error| StartError::Thread { name, error })?;
             ingester.threads.lock().push(thread);
         }
         Ok(ingester)
     }
 
-    /// As [`Ingester::start`], but without threads: nothing is applied unless the caller steps the
+    /// As [`Ingester::start`], but without threads: nothing happens unless the caller steps the
     /// workers. For simulations, which decide what happens when.
     ///
     /// # Errors
     ///
-    /// When the log can not be read from its first offset.
-    pub fn start_stepped(log: &Arc<dyn IngestLog>) -> Result<(Arc<Self>, Vec<Worker>), LogError> {
-        let (mut partitions, mut workers) = (Vec::new(), Vec::new());
+    /// When the log or the blocks can not be read.
+    pub fn start_stepped(parts: Parts) -> Result<(Arc<Self>, Vec<Worker>), StartError> {
+        let Parts { options, log, fs, clock, pool, limits } = parts;
+        let blocks = LocalBlocks::open(fs, options.blocks_dir, pool)?;
         let stop = Arc::new(AtomicBool::new(false));
+        let (mut partitions, mut workers) = (Vec::new(), Vec::new());
         for number in 0..log.known().max(log.writable()) {
-            let range = log.range(number);
-            let reader = log.read(number, range.start)?;
-            let (head, reader_half) =
-                norn_head::new(norn_head::Options { partition: number, ..Default::default() });
-            let handle = PartitionHandle {
-                head: reader_half,
-                outcomes: Arc::new(Outcomes::new(range.start)),
-                progress: Arc::new(Progress::new(number, range)),
-            };
-            workers.push(Worker {
-                partition: number,
-                reader,
-                head,
-                outcomes: handle.outcomes.clone(),
-                progress: handle.progress.clone(),
-                stop: stop.clone(),
-                batch: Vec::new(),
-            });
+            let (handle, worker) = open_partition(number, &*log, stop.clone())?;
             partitions.push(handle);
+            workers.push(worker);
         }
-        Ok((Arc::new(Self { partitions, threads: Mutex::new(Vec::new()), stop }), workers))
+        let ingester = Self { partitions, blocks, clock, limits, threads: Mutex::default(), stop };
+        Ok((Arc::new(ingester), workers))
+    }
+
+    /// The blocks on local disk.
+    pub fn blocks(&self) -> &Arc<LocalBlocks> {
+        &self.blocks
+    }
+
+    /// From when on heads and blocks of `tenant` have everything that was written.
+    fn coverage(&self, tenant: &Tenant) -> Coverage {
+        let retention = self.limits.for_tenant(tenant).compactor_blocks_retention_period;
+        if retention.is_zero() {
+            return Coverage::ALL;
+        }
+        let retention = Millis::try_from(retention.as_millis()).unwrap_or(Millis::MAX);
+        Coverage { mint: self.clock.now().saturating_sub(retention), ..Coverage::ALL }
     }
 
     /// Whether every record that was in the log at the start has been applied.
@@ -152,13 +217,10 @@ impl AppliedRecords for Ingester {
 
 impl TenantSources for Ingester {
     fn tenant(&self, tenant: &Tenant) -> Arc<dyn SeriesSource> {
-        Merged::of(
-            self.partitions
-                .iter()
-                .filter_map(|p| p.head.tenant(tenant))
-                .map(|source| source as Arc<dyn SeriesSource>)
-                .collect(),
-        )
+        let heads = self.partitions.iter().filter_map(|p| p.head.tenant(tenant));
+        let heads = Merged::of(heads.map(|source| source as Arc<dyn SeriesSource>).collect());
+        let blocks = Arc::new(self.blocks.source(tenant));
+        Merged::in_turn(vec![heads, blocks], self.coverage(tenant))
     }
 }
 
@@ -177,4 +239,28 @@ impl CountSeries for Ingester {
             }))
         })
     }
+}
+
+fn open_partition(
+    number: Partition,
+    log: &dyn IngestLog,
+    stop: Arc<AtomicBool>,
+) -> Result<(PartitionHandle, Worker), StartError> {
+    let range = log.range(number);
+    let (writer, head) = norn_head::new(norn_head::Options { partition: number, ..Default::default() });
+    let handle = PartitionHandle {
+        head,
+        outcomes: Arc::new(Outcomes::new(range.start)),
+        progress: Arc::new(Progress::new(number, range.clone())),
+    };
+    let worker = Worker {
+        partition: number,
+        reader: log.read(number, range.start)?,
+        head: writer,
+        outcomes: handle.outcomes.clone(),
+        progress: handle.progress.clone(),
+        stop,
+        batch: Vec::new(),
+    };
+    Ok((handle, worker))
 }

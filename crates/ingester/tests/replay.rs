@@ -6,13 +6,31 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use norn_contract::applied::{AppliedError, AppliedRecords};
+use norn_contract::clock::SystemClock;
 use norn_contract::log::{IngestLog, Offset, Record, RecordKind};
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, TenantSources};
-use norn_ingester::Ingester;
+use norn_ingester::{Ingester, OnFatal, Options, Parts};
+use norn_kit::pool::Pool;
+use norn_limits::TenantLimits;
 use norn_log::EmbeddedLog;
 use norn_model::matcher::Matcher;
 use norn_model::tenant::Tenant;
 use norn_wire::record::Builder;
+
+fn parts(dir: &std::path::Path, log: Arc<dyn IngestLog>) -> Parts {
+    Parts {
+        options: Options::new(dir),
+        log,
+        fs: Arc::new(norn_log::disk::Disk),
+        clock: Arc::new(SystemClock),
+        pool: Pool::new("read", 1).unwrap(),
+        limits: TenantLimits::default(),
+    }
+}
+
+fn on_fatal() -> OnFatal {
+    Arc::new(|why| panic!("{why}"))
+}
 
 struct Process {
     log: Arc<EmbeddedLog>,
@@ -21,13 +39,11 @@ struct Process {
 
 impl Process {
     fn start(dir: &std::path::Path, partitions: u32) -> Self {
-        let mut options = norn_log::options::Options::new(dir);
+        let mut options = norn_log::options::Options::new(dir.join("log"));
         options.partitions = partitions;
         let log = EmbeddedLog::open(options, Arc::new(norn_log::disk::Disk)).unwrap();
         let shared: Arc<dyn IngestLog> = log.clone();
-        let ingester =
-            Ingester::start(&shared, &(Arc::new(|why: String| assert!(why.is_empty(), "{why}")) as _))
-                .unwrap();
+        let ingester = Ingester::start(parts(dir, shared), &on_fatal()).unwrap();
         while !ingester.is_caught_up() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -130,7 +146,7 @@ fn whoever_waits_when_the_partition_ends_is_answered() {
 #[test]
 fn a_stop_does_not_wait_for_the_replay() {
     let dir = tempfile::tempdir().unwrap();
-    let mut options = norn_log::options::Options::new(dir.path());
+    let mut options = norn_log::options::Options::new(dir.path().join("log"));
     options.memory_bytes = 0;
     let log = EmbeddedLog::open(options, Arc::new(norn_log::disk::Disk)).unwrap();
     for i in 0..300 {
@@ -139,8 +155,7 @@ fn a_stop_does_not_wait_for_the_replay() {
         block_on(log.append(0, record)).unwrap();
     }
     let shared: Arc<dyn IngestLog> = log.clone();
-    let ingester =
-        Ingester::start(&shared, &(Arc::new(|why: String| assert!(why.is_empty(), "{why}")) as _)).unwrap();
+    let ingester = Ingester::start(parts(dir.path(), shared), &on_fatal()).unwrap();
     ingester.stop();
     assert!(!ingester.is_caught_up());
 }

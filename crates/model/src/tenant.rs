@@ -1,7 +1,7 @@
 //! The tenant capability.
 //!
 //! A [`Tenant`] is proof that a tenant id was checked. [`Tenant::admit`] is called in three
-//! places only: HTTP authentication, the log's record reader and the bucket lister
+//! places only: HTTP authentication, the log's record reader and whoever lists blocks by tenant
 //! (`cargo xtask tidy` checks the call sites). Everything else receives a `Tenant`, never a
 //! string, so a path or key can not be built from unchecked input.
 

@@ -25,6 +25,7 @@ use norn_kit::service::{Context, Manager, States};
 use norn_kit::stage::StageCpu;
 use norn_limits::TenantLimits;
 use norn_log::EmbeddedLog;
+use norn_log::disk::Disk;
 use norn_promql::Engine;
 use norn_querier::Gate;
 use tokio::sync::mpsc;
@@ -128,18 +129,26 @@ fn open(config: &Config) -> Result<Process, Error> {
     let registry = Registry::for_process(BUILD);
     let (fatal_sender, fatal) = mpsc::unbounded_channel();
     let log_options = log_options(config, fatal_sender.clone());
-    let log = EmbeddedLog::open(log_options.clone(), Arc::new(norn_log::disk::Disk))
+    let log = EmbeddedLog::open(log_options.clone(), Arc::new(Disk))
         .map_err(|e| format!("{e} (-data-dir, YAML data_dir, is {:?})", config.general.data_dir))?;
     let shared_log: Arc<dyn IngestLog> = log.clone();
     let on_fatal: norn_ingester::OnFatal = Arc::new(move |why| {
         // Nobody listens once the process is ending already.
         let _ = fatal_sender.send(why);
     });
-    let ingester = Ingester::start(&shared_log, &on_fatal)?;
-    figures::register(&registry, &log, &ingester);
     // Apart, and one yields to the other, so that heavy queries never hold up writes.
     let (write_pool, query_pool) = (Pool::new("write", 0)?, Pool::yielding("query", 0)?);
     let limits = TenantLimits::new(config.limits.clone());
+    let parts = norn_ingester::Parts {
+        options: ingester_options(config),
+        log: Arc::clone(&shared_log),
+        fs: Arc::new(Disk),
+        clock: Arc::new(SystemClock),
+        pool: query_pool.clone(),
+        limits: limits.clone(),
+    };
+    let ingester = Ingester::start(parts, &on_fatal)?;
+    figures::register(&registry, &log, &ingester);
     let parts = norn_distributor::Parts {
         limits: limits.clone(),
         log: shared_log,
@@ -156,7 +165,7 @@ fn open(config: &Config) -> Result<Process, Error> {
     let engine = Engine::new(engine_options(config), query_pool.shared());
     let data_dir = Path::new(&config.general.data_dir);
     // What ran when the last process ended was logged.
-    let (gate, _) = Gate::with_file(config.querier.max_concurrent, &norn_log::disk::Disk, data_dir)?;
+    let (gate, _) = Gate::with_file(config.querier.max_concurrent, &Disk, data_dir)?;
     let authentication = match config.general.multitenancy_enabled {
         true => Authentication::by_header(),
         false => Authentication::fixed(&config.general.no_auth_tenant)?,
@@ -191,6 +200,12 @@ fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_lo
         let _ = fatal.send(format!("the ingest log failed: {e}"));
     }));
     options
+}
+
+fn ingester_options(config: &Config) -> norn_ingester::Options {
+    let data_dir = Path::new(&config.general.data_dir);
+    // An absolute path takes the place of the data directory.
+    norn_ingester::Options { blocks_dir: data_dir.join(&config.tsdb.dir) }
 }
 
 fn engine_options(config: &Config) -> norn_promql::Options {

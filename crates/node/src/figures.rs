@@ -1,4 +1,4 @@
-//! What the log and the heads count, as metrics. Read when the metrics are written.
+//! What the log, the heads and the local blocks count, as metrics. Read when the metrics are written.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use norn_model::tenant::Tenant;
 pub fn register(registry: &Registry, log: &Arc<EmbeddedLog>, ingester: &Arc<Ingester>) {
     registry.register_collector(LogFigures(log.clone()));
     registry.register_collector(HeadFigures(ingester.clone()));
+    registry.register_collector(BlockFigures(ingester.clone()));
 }
 
 struct LogFigures(Arc<EmbeddedLog>);
@@ -86,6 +87,7 @@ impl Collector for HeadFigures {
         for (tenant, total) in by_tenant(&tenants, |stats| stats.series) {
             ConstGauge::new(total as f64).encode(family.encode_family(&[("user", tenant)])?)?;
         }
+        encode_ranges(&mut encoder, &tenants)?;
         self.encode_memory(&mut encoder)?;
         counter(
             &mut encoder,
@@ -120,6 +122,47 @@ impl HeadFigures {
 }
 
 type TenantStats = norn_ingester::TenantStats;
+
+/// First and last timestamp of all heads.
+fn encode_ranges(encoder: &mut DescriptorEncoder<'_>, tenants: &[(Tenant, TenantStats)]) -> fmt::Result {
+    let ranges = || tenants.iter().filter_map(|(_, stats)| stats.range);
+    let seconds = |millis: Option<i64>| millis.unwrap_or(0) as f64 / 1000.0;
+    let name = "cortex_ingester_tsdb_head_min_timestamp_seconds";
+    gauge(encoder, name, "First timestamp in memory.", seconds(ranges().map(|r| r.0).min()))?;
+    let name = "cortex_ingester_tsdb_head_max_timestamp_seconds";
+    gauge(encoder, name, "Last timestamp in memory.", seconds(ranges().map(|r| r.1).max()))
+}
+
+struct BlockFigures(Arc<Ingester>);
+
+impl fmt::Debug for BlockFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockFigures")
+    }
+}
+
+impl Collector for BlockFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_blocks(&mut encoder)
+    }
+}
+
+impl BlockFigures {
+    fn encode_blocks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let blocks = self.0.blocks();
+        let lists: Vec<_> = blocks.tenants().into_iter().map(|t| (t.to_string(), blocks.of(&t))).collect();
+        let count = lists.iter().map(|(_, list)| list.len()).sum::<usize>() as f64;
+        gauge(encoder, "cortex_ingester_tsdb_blocks_loaded", "Blocks on local disk.", count)?;
+        let help = "Bytes of a tenant's blocks on local disk.";
+        let name = "cortex_ingester_tsdb_storage_blocks_bytes";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (tenant, list) in lists {
+            let bytes: u64 = list.iter().map(|block| block.size_bytes()).sum();
+            ConstGauge::new(bytes as f64).encode(family.encode_family(&[("user", tenant)])?)?;
+        }
+        Ok(())
+    }
+}
 
 /// A figure summed over partitions, by tenant in order.
 fn by_tenant(

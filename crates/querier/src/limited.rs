@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use norn_contract::source::{
-    ChunkBuf, Coverage, ExemplarsRequest, LabelsRequest, MetadataRequest, MetricMetadata, Need,
-    SelectRequest, Selection, SeriesData, SeriesExemplars, SeriesSource, SourceError,
+    ExemplarsRequest, LabelsRequest, MetadataRequest, MetricMetadata, Need, SelectRequest, Selection,
+    SeriesExemplars, SeriesSource, SourceError,
 };
 use norn_limits::Limits;
 use norn_model::Millis;
@@ -70,11 +70,11 @@ impl Limited {
 
 /// The first millisecond that may be seen at `now`.
 pub(crate) fn oldest(limits: &Limits, now: Millis) -> Millis {
-    let lookback = limits.max_query_lookback;
-    if lookback.is_zero() {
-        return Millis::MIN;
+    let bounds = [limits.max_query_lookback, limits.compactor_blocks_retention_period];
+    match bounds.into_iter().filter(|bound| !bound.is_zero()).min() {
+        Some(bound) => now.saturating_sub(Millis::try_from(bound.as_millis()).unwrap_or(Millis::MAX)),
+        None => Millis::MIN,
     }
-    now.saturating_sub(Millis::try_from(lookback.as_millis()).unwrap_or(Millis::MAX))
 }
 
 impl SeriesSource for Limited {
@@ -82,7 +82,7 @@ impl SeriesSource for Limited {
         async move {
             let mint = request.mint.max(self.oldest);
             if mint > request.maxt {
-                return Ok(nothing());
+                return Ok(Selection::empty());
             }
             let mut request = SelectRequest { mint, ..request };
             self.check_length(&request)?;
@@ -123,17 +123,6 @@ impl SeriesSource for Limited {
         let mint = request.mint.max(self.oldest);
         self.source.exemplars(ExemplarsRequest { mint, ..request })
     }
-}
-
-/// The answer beyond all times that may be seen.
-fn nothing() -> Selection {
-    struct Empty;
-    impl SeriesData for Empty {
-        fn read(&self, _: usize, _: &mut ChunkBuf) -> Result<(), SourceError> {
-            Ok(())
-        }
-    }
-    Selection { labels: Vec::new(), data: Arc::new(Empty), coverage: Coverage::ALL }
 }
 
 fn too_many_series(limit: usize) -> SourceError {

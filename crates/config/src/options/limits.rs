@@ -77,6 +77,8 @@ crate::table::options! {
         [Advanced] max_partial_query_length: Duration = Duration::ZERO, "limits.max_partial_query_length", "querier.max-partial-query-length";
         /// How far back queries see; 0 for no limit.
         [Advanced] max_query_lookback: Duration = Duration::ZERO, "limits.max_query_lookback", "querier.max-query-lookback";
+        /// Blocks older than this are deleted and not seen by queries any more; 0 to keep them for ever.
+        [Basic] compactor_blocks_retention_period: Duration = Duration::ZERO, "limits.compactor_blocks_retention_period", "compactor.blocks-retention-period";
         /// Answer questions about label names, label values and active series.
         [Basic] cardinality_analysis_enabled: bool = false, "limits.cardinality_analysis_enabled", "querier.cardinality-analysis-enabled";
         /// Experimental PromQL functions that may be used: names separated by commas, or all.
