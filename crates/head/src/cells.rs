@@ -114,6 +114,29 @@ impl Cells {
         *chain = Chain::default();
     }
 
+    /// Gives memory back when more than half of it is free: `chains` are all there are.
+    pub(crate) fn compact<'a>(&mut self, chains: impl Iterator<Item = &'a mut Chain>) {
+        let chains: Vec<&mut Chain> = chains.filter(|chain| chain.words > 0).collect();
+        let used: usize = chains.iter().map(|chain| (chain.words as usize).div_ceil(WORDS)).sum();
+        if used * 2 >= self.cells.capacity() {
+            return;
+        }
+        let mut packed = Vec::with_capacity(used);
+        for chain in chains {
+            let (mut at, first) = (chain.first, packed.len());
+            for _ in 0..(chain.words as usize).div_ceil(WORDS) {
+                let Some(cell) = self.cells.get(at as usize) else { break };
+                packed.push(Cell { bytes: cell.bytes, next: packed.len() as u16 + 1 });
+                at = cell.next;
+            }
+            (chain.first, chain.last) = (first as u16, (packed.len() - 1) as u16);
+            if let Some(last) = packed.last_mut() {
+                last.next = NONE;
+            }
+        }
+        *self = Self { cells: packed, free: NONE };
+    }
+
     /// Bytes of heap.
     pub(crate) fn size_bytes(&self) -> usize {
         self.cells.capacity() * size_of::<Cell>()
@@ -154,6 +177,8 @@ mod tests {
         let want = |base: u64| (0..40).flat_map(|w| (w + base).to_be_bytes()).collect::<Vec<_>>();
         assert_eq!(bytes(&cells, chains[1]), want(1000));
         let before = cells.cells.len();
+        cells.compact(chains.iter_mut());
+        assert_eq!(cells.cells.len(), before);
         cells.release(&mut chains[1]);
         assert_eq!(bytes(&cells, chains[1]), b"");
         let mut again = Chain::default();
@@ -164,5 +189,12 @@ mod tests {
         assert_eq!(bytes(&cells, again), want(7));
         assert_eq!(bytes(&cells, chains[0]), want(0));
         assert_eq!(bytes(&cells, chains[2]), want(2000));
+        cells.release(&mut again);
+        cells.release(&mut chains[0]);
+        cells.compact(chains.iter_mut());
+        assert_eq!(cells.cells.len(), before / 3);
+        assert_eq!(bytes(&cells, chains[2]), want(2000));
+        cells.sink(&mut chains[2]).push_word(2040);
+        assert_eq!(bytes(&cells, chains[2]).len(), 41 * WORD);
     }
 }

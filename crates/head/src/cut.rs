@@ -18,6 +18,7 @@ use norn_model::Millis;
 use norn_model::tenant::Tenant;
 
 use crate::catalog::Member;
+use crate::collect::Collect;
 use crate::identity::SeriesRef;
 use crate::order;
 use crate::runs::{self, Run};
@@ -38,7 +39,7 @@ pub enum Step {
 }
 
 /// How far a cut has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Phase {
     /// There is none.
     Idle,
@@ -46,8 +47,8 @@ pub(crate) enum Phase {
     Sweep { page: usize, end: WindowNo, next_offset: Offset },
     /// Given away.
     Given,
-    /// Finished: rows from this page on still have to learn that nothing is older than `floor`.
-    Forget { page: usize, floor: Millis },
+    /// Finished, and what nobody needs any more goes.
+    Collect(Collect),
 }
 
 /// Frozen windows: everything of closed windows of one partition, of all its tenants. Stays readable

@@ -38,7 +38,7 @@ const ADD_SLICE: usize = 32;
 
 /// What is known of a tenant while its records are folded.
 pub(crate) struct Account {
-    state: Arc<TenantState>,
+    pub(crate) state: Arc<TenantState>,
     pub(crate) settings: FoldSettings,
     mint: Millis,
     pub(crate) maxt: Millis,
@@ -89,6 +89,8 @@ pub(crate) struct Folder {
     shared: Arc<Shared>,
     /// The list in `shared.pages`, to be read without its lock.
     pub(crate) pages: Vec<SharedPage>,
+    /// Stands for pages without series.
+    empty: SharedPage,
     pub(crate) windows: Windows,
     /// Below the offset, samples in the window are in blocks.
     pub(crate) flushed: Vec<(WindowNo, Offset)>,
@@ -107,6 +109,7 @@ impl Folder {
             windows: Windows::new(Arc::clone(&shared)),
             shared,
             pages: Vec::new(),
+            empty: Arc::new(Mutex::new(Page::new(0, 0))),
             flushed: Vec::new(),
             skipped: Vec::new(),
             successors: Paged::default(),
@@ -167,14 +170,19 @@ impl Folder {
         (next < self.pages.len()).then_some(next)
     }
 
-    /// Tells rows of pages from `page` on, as many as a slice allows, that samples below `floor` are
-    /// gone; gives the page to go on with.
-    pub(crate) fn forget(&mut self, page: usize, floor: Millis) -> Option<usize> {
-        let end = page + SWEEP_PAGES;
-        for page in self.pages.iter().take(end).skip(page) {
-            page.lock().forget(floor);
+    /// A series has left.
+    pub(crate) fn forget(&mut self, series: SeriesRef) {
+        self.successors.remove(series);
+    }
+
+    /// Frees a page that has no series left and will get none.
+    pub(crate) fn free(&mut self, number: usize) {
+        if let Some(page) = self.pages.get_mut(number) {
+            *page = Arc::clone(&self.empty);
         }
-        (end < self.pages.len()).then_some(end)
+        if let Some(page) = self.shared.pages.write().get_mut(number) {
+            *page = Arc::clone(&self.empty);
+        }
     }
 
     /// First pass. Says whether there are new series.

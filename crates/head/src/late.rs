@@ -81,6 +81,9 @@ impl Late {
     /// Samples below `floor` are gone.
     pub(crate) fn forget(&mut self, floor: Millis) {
         self.mint = self.mint.max(floor);
+        if self.mint > self.maxt {
+            *self = Self::default();
+        }
     }
 
     /// Samples in the buffer, in order.

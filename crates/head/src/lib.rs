@@ -19,7 +19,7 @@
 //! | `writer`, `folder`, `resolve` | a record's way in |
 //! | `fold`, `reject` | rules for a sample, and refusals in words |
 //! | `catalog`, `text`, `identity`, `set`, `runs` | who is there: interned texts, pairs, series, postings |
-//! | `removal` | how they leave |
+//! | `removal`, `collect` | how they leave |
 //! | `page`, `cells`, `histogram`, `late`, `value` | newest samples |
 //! | `window`, `storage` | sealed chunks |
 //! | `cut`, `checkpoint` | windows on their way into blocks, and what a restart needs then |
@@ -38,6 +38,7 @@ mod cardinality;
 mod catalog;
 mod cells;
 mod checkpoint;
+mod collect;
 mod created;
 mod cut;
 mod digest;
@@ -52,7 +53,6 @@ mod page;
 mod paged;
 mod reader;
 mod reject;
-#[allow(dead_code, reason = "windows that are dropped call it")]
 mod removal;
 mod resolve;
 mod runs;

@@ -85,6 +85,10 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Page {
     rows: Vec<Row>,
+    /// Numbers of the series that are left, ascending, once the page was thinned; empty before.
+    places: Vec<u8>,
+    /// Series that are left.
+    live: u16,
     cells: Cells,
     /// Number of its first series.
     first: SeriesRef,
@@ -97,24 +101,17 @@ impl Page {
     /// partition's first.
     pub(crate) fn new(first: SeriesRef, epoch: u64) -> Self {
         let rows = Vec::with_capacity(if first == 0 { 0 } else { ROWS });
-        Self { rows, cells: Cells::default(), first, epoch }
+        Self { rows, places: Vec::new(), live: 0, cells: Cells::default(), first, epoch }
     }
 
     /// Adds a series whose first chunk is cut at `target` samples.
     pub(crate) fn add(&mut self, target: u16) {
-        self.rows.push(Row {
-            xor: XorState::new(),
-            end: Millis::MIN,
-            mint: Millis::MAX,
-            words: Chain::default(),
-            target,
-            newest: Newest::Nothing,
-            more: None,
-        });
+        self.rows.push(Row { target, ..Row::gone() });
+        self.live += 1;
     }
 
-    fn place(&self, at: usize) -> Place {
-        Place { series: self.first + at as SeriesRef, epoch: self.epoch }
+    fn place(&self, number: usize) -> Place {
+        Place { series: self.first + number as SeriesRef, epoch: self.epoch }
     }
 
     /// Takes a float sample of the series at `at`.
@@ -126,8 +123,8 @@ impl Page {
         value: f64,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
-        let place = self.place(at);
-        let row = self.rows.get_mut(at).ok_or(Refusal::Full)?;
+        let (place, slot) = (self.place(at), self.slot(at));
+        let row = self.rows.get_mut(slot).ok_or(Refusal::Full)?;
         let count = row.xor.count();
         let fits = count != 0 && count < row.target && t < row.end && t >= fold.bounds.min_valid;
         if !fits || t <= row.xor.last_timestamp() {
@@ -146,8 +143,8 @@ impl Page {
         histogram: HistogramRef<'_>,
         fold: &mut Fold<'_>,
     ) -> Result<(), Refusal> {
-        let place = self.place(at);
-        let row = self.rows.get_mut(at).ok_or(Refusal::Full)?;
+        let (place, slot) = (self.place(at), self.slot(at));
+        let row = self.rows.get_mut(slot).ok_or(Refusal::Full)?;
         row.append_histogram(&mut self.cells, t, histogram, place, fold)
     }
 
@@ -158,7 +155,7 @@ impl Page {
 
     /// First and last timestamp of a series; `None` when it has no sample.
     pub(crate) fn range(&self, at: usize) -> Option<(Millis, Millis)> {
-        let row = self.rows.get(at)?;
+        let row = self.rows.get(self.slot(at))?;
         let late = row.more.as_ref().and_then(|m| m.late.range());
         let in_order = row.newest().map(|newest| (row.mint, newest));
         match (in_order, late) {
@@ -176,7 +173,7 @@ impl Page {
         maxt: Millis,
         out: &mut ChunkBuf,
     ) -> Vec<(Millis, Value)> {
-        let Some(row) = self.rows.get(row_of(series)) else { return Vec::new() };
+        let Some(row) = self.rows.get(self.slot(row_of(series))) else { return Vec::new() };
         row.copy_open(&self.cells, mint, maxt, out);
         row.more.as_ref().map_or_else(Vec::new, |more| more.late.buffer().to_vec())
     }
@@ -185,37 +182,121 @@ impl Page {
     /// series.
     pub(crate) fn sweep(&mut self, end: WindowNo, epoch: u64, fold: &mut Fold<'_>) -> usize {
         let mut sealed = 0;
-        for at in 0..self.rows.len() {
-            let place = self.place(at);
-            let Some(row) = self.rows.get_mut(at) else { break };
+        for slot in 0..self.rows.len() {
+            let place = self.place(self.number(slot));
+            let Some(row) = self.rows.get_mut(slot) else { break };
             sealed += usize::from(row.sweep(&mut self.cells, end, place, fold));
         }
         self.epoch = epoch;
         sealed
     }
 
-    /// Says of each row which samples are gone: those below `floor`.
-    pub(crate) fn forget(&mut self, floor: Millis) {
-        for row in &mut self.rows {
-            row.mint = row.mint.max(floor);
-            if let Some(more) = &mut row.more {
-                more.late.forget(floor);
-                if more.histogram.is_none() && more.late.range().is_none() {
-                    row.more = None;
-                }
+    /// Tells the rows that samples below `floor` are gone. Appends to `gone` the series that have
+    /// nothing here and, says `elsewhere`, nothing elsewhere.
+    pub(crate) fn forget(
+        &mut self,
+        floor: Millis,
+        elsewhere: impl Fn(SeriesRef) -> bool,
+        gone: &mut Vec<SeriesRef>,
+    ) {
+        for slot in 0..self.rows.len() {
+            let series = self.first + self.number(slot) as SeriesRef;
+            let Some(row) = self.rows.get_mut(slot).filter(|row| !row.is_gone()) else { continue };
+            row.forget(floor);
+            if row.is_idle() && !elsewhere(series) {
+                gone.push(series);
             }
         }
+    }
+
+    /// Takes out series, in ascending order, that [`Page::forget`] found; says whether none is left.
+    pub(crate) fn remove(&mut self, series: &[SeriesRef]) -> bool {
+        for &series in series {
+            let slot = self.slot(row_of(series));
+            if let Some(row) = self.rows.get_mut(slot).filter(|row| !row.is_gone()) {
+                *row = Row::gone();
+                self.live = self.live.saturating_sub(1);
+            }
+        }
+        if !series.is_empty() {
+            self.shrink();
+        }
+        self.live == 0
+    }
+
+    /// Gives memory back when fewer than half of the rows are left.
+    fn shrink(&mut self) {
+        let is_full = self.rows.len() == ROWS || !self.places.is_empty();
+        if is_full && usize::from(self.live) * 2 < self.rows.len() {
+            let places: Vec<u8> = (0..self.rows.len())
+                .filter(|&slot| self.rows.get(slot).is_some_and(|row| !row.is_gone()))
+                .map(|slot| self.number(slot) as u8)
+                .collect();
+            self.rows.retain(|row| !row.is_gone());
+            self.rows.shrink_to_fit();
+            self.places = places;
+        }
+        self.cells.compact(self.rows.iter_mut().map(|row| &mut row.words));
+    }
+
+    /// Where the row of the series with this number in the page is.
+    #[inline]
+    fn slot(&self, number: usize) -> usize {
+        if self.places.is_empty() {
+            return number;
+        }
+        self.places.binary_search(&(number as u8)).unwrap_or(usize::MAX)
+    }
+
+    /// The number in the page of the series whose row is at `slot`.
+    fn number(&self, slot: usize) -> usize {
+        self.places.get(slot).map_or(slot, |&number| usize::from(number))
     }
 
     /// Bytes of heap: rows, and open chunks.
     pub(crate) fn size_bytes(&self) -> (usize, usize) {
         let more = |row: &Row| row.more.as_ref().map_or(0, |m| m.size_bytes());
-        let rows = self.rows.capacity() * size_of::<Row>() + self.rows.iter().map(more).sum::<usize>();
+        let rows = self.places.capacity()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.rows.iter().map(more).sum::<usize>();
         (rows, self.cells.size_bytes())
     }
 }
 
 impl Row {
+    /// A row without a series, as no chunk can be cut at no sample.
+    fn gone() -> Self {
+        Self {
+            xor: XorState::new(),
+            end: Millis::MIN,
+            mint: Millis::MAX,
+            words: Chain::default(),
+            target: 0,
+            newest: Newest::Nothing,
+            more: None,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.target == 0
+    }
+
+    /// Whether nothing is open and nothing waits.
+    fn is_idle(&self) -> bool {
+        self.open_maxt().is_none() && self.more.as_ref().is_none_or(|more| more.late.buffer().is_empty())
+    }
+
+    /// Samples below `floor` are gone.
+    fn forget(&mut self, floor: Millis) {
+        self.mint = self.mint.max(floor);
+        if let Some(more) = &mut self.more {
+            more.late.forget(floor);
+            if more.histogram.is_none() && more.late.range().is_none() {
+                self.more = None;
+            }
+        }
+    }
+
     /// Newest timestamp that came in order.
     fn newest(&self) -> Option<Millis> {
         match self.open_histogram() {

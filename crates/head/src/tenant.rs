@@ -76,6 +76,19 @@ impl Exemplars {
         }
     }
 
+    /// Lets up to `count` of the oldest go as long as they are of series that are `gone`; says
+    /// whether there may be more.
+    pub(crate) fn forget(&mut self, count: usize, gone: impl Fn(SeriesRef) -> bool) -> bool {
+        let oldest = self.ring.iter().take(count);
+        let left = self.ring.len() - oldest.take_while(|e| gone(e.series)).count();
+        let is_slice = self.ring.len() - left == count;
+        self.trim(left);
+        if left == 0 {
+            *self = Self::default();
+        }
+        is_slice
+    }
+
     /// All, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SeriesExemplar> {
         self.ring.iter()

@@ -23,6 +23,45 @@ pub(crate) type WindowNo = i64;
 /// Series whose addresses lie together.
 const GROUP: usize = 32;
 
+/// Groups that lie together.
+const BLOCK: usize = 128;
+
+type Group = Option<Box<[Address; GROUP]>>;
+
+/// For each series the address of its newest chunk. Series that came at other times take nothing but
+/// eight bytes for each 4096 of them.
+#[derive(Debug, Default)]
+struct Heads(Vec<Option<Box<[Group; BLOCK]>>>);
+
+impl Heads {
+    fn get(&self, series: SeriesRef) -> Address {
+        let group = series as usize / GROUP;
+        let block = self.0.get(group / BLOCK).and_then(Option::as_ref);
+        let group = block.and_then(|block| block[group % BLOCK].as_ref());
+        group.map_or(NOWHERE, |group| group[series as usize % GROUP])
+    }
+
+    fn set(&mut self, series: SeriesRef, at: Address) {
+        let group = series as usize / GROUP;
+        if self.0.len() <= group / BLOCK {
+            self.0.resize_with(group / BLOCK + 1, || None);
+        }
+        let Some(block) = self.0.get_mut(group / BLOCK) else { return };
+        let block = block.get_or_insert_with(|| Box::new([const { None }; BLOCK]));
+        let group = block[group % BLOCK].get_or_insert_with(|| Box::new([NOWHERE; GROUP]));
+        group[series as usize % GROUP] = at;
+    }
+
+    /// Bytes of heap.
+    fn size_bytes(&self) -> usize {
+        let blocks = self.0.iter().flatten();
+        let groups = blocks.clone().flat_map(|block| block.iter().flatten()).count();
+        self.0.capacity() * size_of::<usize>()
+            + blocks.count() * BLOCK * size_of::<Group>()
+            + groups * GROUP * size_of::<Address>()
+    }
+}
+
 /// See the module doc.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -31,7 +70,7 @@ pub(crate) struct Window {
     pub(crate) first: Offset,
     /// What held of the tenants before that record; set when the record has been folded.
     pub(crate) before: OnceLock<Arc<Vec<TenantBounds>>>,
-    heads: RwLock<Vec<Option<Box<[Address; GROUP]>>>>,
+    heads: RwLock<Heads>,
     chunks: Storage,
 }
 
@@ -46,22 +85,13 @@ impl Window {
         let Chunk { encoding, late, mint, maxt } = *chunk;
         let header = Header { previous: self.newest(series), encoding, late, mint, maxt };
         let Some(at) = self.chunks.push(&header, bytes) else { return false };
-        let mut heads = self.heads.write();
-        let group = series as usize / GROUP;
-        if heads.len() <= group {
-            heads.resize_with(group + 1, || None);
-        }
-        if let Some(group) = heads.get_mut(group) {
-            group.get_or_insert_with(|| Box::new([NOWHERE; GROUP]))[series as usize % GROUP] = at;
-        }
+        self.heads.write().set(series, at);
         true
     }
 
     /// Where the newest chunk of a series lies, or [`NOWHERE`].
     pub(crate) fn newest(&self, series: SeriesRef) -> Address {
-        let heads = self.heads.read();
-        let group = heads.get(series as usize / GROUP).and_then(Option::as_ref);
-        group.map_or(NOWHERE, |group| group[series as usize % GROUP])
+        self.heads.read().get(series)
     }
 
     /// Gives the chunks of a series to `f`, from the newest to the oldest, until it says no.
@@ -84,9 +114,7 @@ impl Window {
 
     /// Bytes of heap: chunks, and what leads to them.
     pub(crate) fn size_bytes(&self) -> (usize, usize) {
-        let heads = self.heads.read();
-        let groups = heads.iter().flatten().count() * GROUP * size_of::<Address>();
-        (self.chunks.size_bytes(), groups + heads.capacity() * size_of::<Option<Box<Address>>>())
+        (self.chunks.size_bytes(), self.heads.read().size_bytes())
     }
 }
 
@@ -164,6 +192,11 @@ impl Windows {
     /// All, frozen ones too, in the order of their creation as far as one number goes.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Window>> {
         self.frozen.iter().chain(&self.live)
+    }
+
+    /// Whether any window has a chunk of a series.
+    pub(crate) fn have(&self, series: SeriesRef) -> bool {
+        self.all().any(|window| window.newest(series) != NOWHERE)
     }
 
     /// Whether a window below `end` takes samples.

@@ -14,6 +14,7 @@ use norn_wire::record::{RecordError, View};
 use norn_wire::settings::{FoldSettings, SettingsError};
 
 use crate::checkpoint::{Checkpoint, TenantBounds};
+use crate::collect::Collect;
 use crate::cut::{Cut, Phase, Step};
 use crate::folder::{Account, Folder};
 use crate::shared::Shared;
@@ -144,7 +145,7 @@ impl Writer {
     /// windows go to a new generation. False: there is nothing to cut, or a cut is not finished yet.
     pub fn begin_cut(&mut self, before: Millis) -> bool {
         let end = before.div_euclid(self.folder.shared().options.chunk_range);
-        if self.phase != Phase::Idle || !self.folder.windows.has_below(end) {
+        if !matches!(self.phase, Phase::Idle) || !self.folder.windows.has_below(end) {
             return false;
         }
         self.folder.windows.freeze(end);
@@ -167,10 +168,12 @@ impl Writer {
                     Step::Cut(Cut::new(shared, windows.frozen().to_vec(), windows.epoch, next_offset))
                 }
             },
-            Phase::Forget { page, floor } => {
-                let next = self.folder.forget(page, floor);
-                self.phase = next.map_or(Phase::Idle, |page| Phase::Forget { page, floor });
-                Step::More
+            Phase::Collect(ref mut collect) => {
+                if collect.step(&mut self.folder) {
+                    return Step::More;
+                }
+                self.phase = Phase::Idle;
+                Step::Idle
             }
         }
     }
@@ -184,7 +187,8 @@ impl Writer {
         self.folder.windows.release();
         let floor = self.floor();
         self.accounts.values_mut().for_each(|account| account.forget(floor));
-        self.phase = Phase::Forget { page: 0, floor };
+        let tenants = self.accounts.values().map(|account| Arc::clone(&account.state)).collect();
+        self.phase = Phase::Collect(Collect::new(floor, tenants));
         for number in cut.numbers() {
             self.folder.flushed.retain(|(flushed, _)| *flushed != number);
             self.folder.flushed.push((number, cut.next_offset()));
@@ -203,7 +207,7 @@ impl Writer {
     }
 
     fn is_given(&self, cut: &Cut) -> bool {
-        self.phase == Phase::Given && cut.epoch() == self.folder.windows.epoch
+        matches!(self.phase, Phase::Given) && cut.epoch() == self.folder.windows.epoch
     }
 
     /// Newest end of windows that takes no samples in order any more; `None` without samples.
