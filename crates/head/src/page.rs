@@ -150,7 +150,7 @@ impl Page {
 
     /// Newest timestamp of a series that came in order.
     pub(crate) fn newest(&self, at: usize) -> Option<Millis> {
-        self.rows.get(at)?.newest()
+        self.rows.get(self.slot(at))?.newest()
     }
 
     /// First and last timestamp of a series; `None` when it has no sample.
