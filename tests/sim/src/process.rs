@@ -1,13 +1,16 @@
 //! One life of the process: the real log, ingester and heads, without threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::executor::block_on;
+use norn_contract::clock::SystemClock;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource, TenantSources};
-use norn_ingester::Ingester;
 use norn_ingester::partition::Worker;
+use norn_ingester::{Ingester, Parts, StartError};
+use norn_kit::pool::Pool;
+use norn_limits::TenantLimits;
 use norn_log::EmbeddedLog;
 use norn_log::memory::MemoryFs;
 use norn_log::options::Options;
@@ -35,11 +38,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens the log and starts to replay it.
-    pub fn start(options: Options, fs: &MemoryFs) -> Result<Self, LogError> {
+    /// Opens the log and the blocks and starts to replay.
+    pub fn start(options: Options, fs: &MemoryFs) -> Result<Self, StartError> {
         let (log, steps) = EmbeddedLog::open_stepped(options, Arc::new(fs.clone()))?;
-        let shared: Arc<dyn IngestLog> = log.clone();
-        let (ingester, workers) = Ingester::start_stepped(&shared)?;
+        let parts = Parts {
+            options: norn_ingester::Options::new("/data"),
+            log: log.clone(),
+            fs: Arc::new(fs.clone()),
+            clock: Arc::new(SystemClock),
+            pool: pool()?,
+            limits: TenantLimits::default(),
+        };
+        let (ingester, workers) = Ingester::start_stepped(parts)?;
         Ok(Self { log, steps, ingester, workers })
     }
 
@@ -70,10 +80,20 @@ impl Process {
     }
 }
 
+/// One for all lives: what is read of blocks does not depend on who reads.
+fn pool() -> Result<Pool, StartError> {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    if let Some(pool) = POOL.get() {
+        return Ok(pool.clone());
+    }
+    let failed = |error| StartError::Thread { name: "read".to_owned(), error };
+    let pool = Pool::new("read", 1).map_err(failed)?;
+    Ok(POOL.get_or_init(|| pool).clone())
+}
+
 fn read(source: &dyn SeriesSource, any: Matcher, mint: Millis, maxt: Millis) -> Result<Vec<Series>, String> {
     let request = SelectRequest { matchers: Arc::new([any]), mint, maxt, need: Need::Samples, max_series: 0 };
-    let selection = source.select(request).now_or_never().ok_or("a select waits")?;
-    let selection = selection.map_err(|e| format!("select failed: {e}"))?;
+    let selection = block_on(source.select(request)).map_err(|e| format!("select failed: {e}"))?;
     if !selection.labels.is_sorted_by(|a, b| a < b) {
         return Err("series are not in order, each once".into());
     }

@@ -129,6 +129,10 @@ impl Traffic {
             max_series_per_metric: limit(dice),
             max_exemplars: 0,
             native_histograms: dice.below(8) != 0,
+            max_metadata: 0,
+            max_metadata_per_metric: 0,
+            ignore_late_exemplars: false,
+            zero_samples: false,
         };
         let value = settings.encode().into();
         self.sent(tenant, Content::Settings(settings), RecordKind::Settings, value)

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use norn_contract::log::{IngestLog, LogError, Partition};
+use norn_ingester::StartError;
 use norn_log::memory::{Dice, Lies, MemoryFs};
 use norn_log::options::{Compression, Options};
 use norn_log::step::Step;
@@ -201,7 +202,7 @@ impl World {
                 if self.dice.below(3) == 0 { self.settle() } else { Ok(()) }
             }
             Err(_) if self.fs.is_out_of_power() => self.cut_power(),
-            Err(LogError::Unavailable(why)) if self.armed || self.disk_limited => {
+            Err(StartError::Log(LogError::Unavailable(why))) if self.armed || self.disk_limited => {
                 if self.disk_limited && self.dice.below(2) == 0 {
                     self.limit_disk();
                 }
