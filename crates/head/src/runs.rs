@@ -13,6 +13,9 @@
 
 use norn_codec::varint;
 
+/// Most bytes of a run in a list.
+const MAX_RUN: usize = 10;
+
 /// A run of consecutive series: first, and the one after the last.
 pub(crate) type Run = (u32, u32);
 
@@ -51,6 +54,10 @@ impl RunList {
     fn close(&mut self) {
         let (start, end) = self.open;
         let len = end - start;
+        if self.bytes.len() + MAX_RUN > self.bytes.capacity() {
+            // Less than doubling: there are many lists, and few bytes in each.
+            self.bytes.reserve_exact(MAX_RUN + self.bytes.len() / 4);
+        }
         varint::put_uvarint(&mut self.bytes, u64::from(start - self.closed) << 1 | u64::from(len > 1));
         if len > 1 {
             varint::put_uvarint(&mut self.bytes, u64::from(len - 2));
@@ -107,9 +114,9 @@ pub(crate) struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// A single number.
-    pub(crate) fn one(number: u32) -> Self {
-        Self { bytes: &[], end: 0, open: Some((number, number.saturating_add(1))) }
+    /// Of a set that is one run.
+    pub(crate) fn one(run: Run) -> Self {
+        Self { bytes: &[], end: 0, open: Some(run) }
     }
 
     fn take(&mut self) -> Option<u64> {

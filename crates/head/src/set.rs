@@ -1,6 +1,7 @@
-//! Who belongs to whom: sets of numbers, most of one member, and how members leave them.
+//! Who belongs to whom: sets of numbers, and how members leave them.
 //!
-//! Members come in ascending order. They leave by a pass over the whole set that takes out all
+//! Most sets are one number or one run of them, as series of one target are created one after the
+//! other: these take no heap. Members come in ascending order. They leave by a pass over the whole set that takes out all
 //! that are gone at once; over a long list it goes in slices, beside which the list may grow.
 
 use crate::runs::{Place, Run, RunList, Runs};
@@ -10,7 +11,7 @@ use crate::runs::{Place, Run, RunList, Runs};
 pub(crate) enum Set {
     #[default]
     Empty,
-    One(u32),
+    Run(u32, u32),
     List(Box<RunList>),
 }
 
@@ -19,12 +20,16 @@ impl Set {
     pub(crate) fn push(&mut self, number: u32) -> usize {
         match self {
             Self::Empty => {
-                *self = Self::One(number);
+                *self = Self::Run(number, number.saturating_add(1));
                 0
             }
-            Self::One(first) => {
+            Self::Run(_, end) if *end == number => {
+                *end = number.saturating_add(1);
+                0
+            }
+            Self::Run(start, end) => {
                 let mut list = Box::<RunList>::default();
-                list.push(*first);
+                list.push_run((*start, *end));
                 list.push(number);
                 *self = Self::List(list);
                 self.size_bytes()
@@ -41,7 +46,7 @@ impl Set {
     pub(crate) fn count(&self) -> u32 {
         match self {
             Self::Empty => 0,
-            Self::One(_) => 1,
+            Self::Run(start, end) => end - start,
             Self::List(list) => list.count(),
         }
     }
@@ -55,7 +60,7 @@ impl Set {
     pub(crate) fn runs(&self) -> Runs<'_> {
         match self {
             Self::Empty => Runs::default(),
-            Self::One(number) => Runs::one(*number),
+            Self::Run(start, end) => Runs::one((*start, *end)),
             Self::List(list) => list.runs(),
         }
     }
@@ -85,11 +90,15 @@ impl Pass {
     /// Goes on while there is room for a run, of the set or of what is gone from it. True when
     /// nothing is left but to [`Pass::finish`].
     pub(crate) fn advance(&mut self, set: &Set, gone: &[Run], room: &mut usize) -> bool {
-        let Set::List(list) = set else { return true };
-        let mut runs = list.runs_from(self.place);
+        let mut runs = match set {
+            Set::List(list) => list.runs_from(self.place),
+            set => set.runs(),
+        };
         loop {
-            // The last run may grow before the pass goes on, so its place is kept.
-            self.place = list.place(&runs);
+            if let Set::List(list) = set {
+                // The last run may grow before the pass goes on, so its place is kept.
+                self.place = list.place(&runs);
+            }
             let Some((start, end)) = runs.next() else { return true };
             if !self.keep((start.max(self.done), end), gone, room) {
                 return false;
@@ -99,14 +108,11 @@ impl Pass {
 
     /// Passes the rest of the set and gives what is left of it.
     pub(crate) fn finish(mut self, set: &Set, gone: &[Run]) -> Set {
-        match set {
-            Set::List(_) => _ = self.advance(set, gone, &mut { usize::MAX }),
-            set => set.runs().for_each(|run| _ = self.keep(run, gone, &mut { usize::MAX })),
-        }
+        self.advance(set, gone, &mut { usize::MAX });
         let mut kept = self.kept.runs();
-        match (self.kept.count(), kept.next()) {
-            (0, _) | (_, None) => Set::Empty,
-            (1, Some((number, _))) => Set::One(number),
+        match (kept.next(), kept.next()) {
+            (None, _) => Set::Empty,
+            (Some((start, end)), None) => Set::Run(start, end),
             _ => {
                 self.kept.shrink();
                 Set::List(Box::new(self.kept))
@@ -198,14 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn one_member_takes_no_heap() {
+    fn one_run_takes_no_heap() {
         let mut set = Set::default();
         assert_eq!((set.push(7), set.count(), members(&set)), (0, 1, vec![7]));
-        assert!(set.push(9) > 0);
-        assert_eq!(members(&set), [7, 9]);
-        let left = Pass::default().finish(&set, &[(0, 9)]);
-        assert_eq!((left.size_bytes(), members(&left)), (0, vec![9]));
-        assert!(Pass::default().finish(&left, &[(9, 10)]).is_empty());
+        assert_eq!((set.push(8), set.count(), members(&set)), (0, 2, vec![7, 8]));
+        assert!(set.push(10) > 0);
+        assert_eq!(members(&set), [7, 8, 10]);
+        let left = Pass::default().finish(&set, &[(0, 8)]);
+        assert_eq!(members(&left), [8, 10]);
+        let left = Pass::default().finish(&left, &[(0, 9)]);
+        assert_eq!((left.size_bytes(), members(&left)), (0, vec![10]));
+        assert!(Pass::default().finish(&left, &[(9, 11)]).is_empty());
         assert_eq!(size_of::<Set>(), 16);
     }
 }
