@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`promqltest`] | runs PromQL test scripts |
 //! | [`promql explain`](explain) | prints the plan of a query |
+//! | [`log inspect`, `log dump`, `log repair`](log) | look into an ingest log, and mend it |
 
 mod explain;
+mod log;
 mod promqltest;
 
 use std::process::ExitCode;
@@ -13,7 +15,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: nornctl promqltest FILE…
-       nornctl promql explain QUERY [-start TIME] [-end TIME] [-step DURATION]";
+       nornctl promql explain QUERY [-start TIME] [-end TIME] [-step DURATION]
+       nornctl log inspect DIR
+       nornctl log dump DIR [--samples]
+       nornctl log repair DIR [--yes]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +39,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         [command, action, query @ ..] if command == "promql" && action == "explain" && !query.is_empty() => {
             explain::run(query)
         }
+        [command, action, rest @ ..] if command == "log" => log::run(action, rest),
         _ => bail!("{USAGE}"),
     }
 }

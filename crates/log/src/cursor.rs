@@ -64,29 +64,50 @@ impl Cursor {
         self.position += header.frame_len();
     }
 
-    /// Whether somewhere behind the position a whole header says that bytes beyond `position` were
-    /// durable.
-    pub fn damaged_since_synced(&mut self, file_len: u64) -> Result<bool> {
-        let (start, salt) = (self.position, self.salt);
-        let longest = (FRAME_HEADER + usize::from(u8::MAX)) as u64;
-        let mut at = start;
-        while at < file_len {
-            let window = self.bytes(at, longest.max(READ_AHEAD), file_len)?;
+    /// Bytes from the position to the last one below `limit` that is not zero.
+    pub fn used(&mut self, limit: u64) -> Result<Option<u64>> {
+        let start = self.position;
+        let (mut at, mut used) = (start, None);
+        while at < limit {
+            let window = self.bytes(at, READ_AHEAD, limit)?;
             if window.is_empty() {
                 break;
             }
-            let last = (at + window.len() as u64) >= file_len;
+            let last = window.iter().rposition(|b| *b != 0);
+            used = last.map(|i| at + i as u64 + 1 - start).or(used);
+            at += window.len() as u64;
+        }
+        Ok(used)
+    }
+
+    /// Whether somewhere behind the position a whole header says that bytes beyond `position` were
+    /// durable.
+    pub fn damaged_since_synced(&mut self, file_len: u64) -> Result<bool> {
+        let start = self.position;
+        Ok(self.find(file_len, |_, header| u64::from(header.synced) > start)?.is_some())
+    }
+
+    /// The first place from the position on where a whole header is that `accept`s.
+    pub fn find(&mut self, limit: u64, accept: impl Fn(u64, &FrameHeader) -> bool) -> Result<Option<u64>> {
+        let (mut at, salt) = (self.position, self.salt);
+        let longest = (FRAME_HEADER + usize::from(u8::MAX)) as u64;
+        while at < limit {
+            let window = self.bytes(at, longest.max(READ_AHEAD), limit)?;
+            if window.is_empty() {
+                break;
+            }
+            let last = at + (window.len() as u64) >= limit || window.len() <= longest as usize;
             // A header cut off by the window is looked at again in the next one.
             let usable = if last { window.len() } else { window.len() - longest as usize };
-            let proves = |i: &usize| {
+            let is_accepted = |i: &usize| {
                 window[*i..].starts_with(&FRAME_MAGIC)
-                    && FrameHeader::decode(&window[*i..], salt).is_some_and(|h| u64::from(h.synced) > start)
+                    && FrameHeader::decode(&window[*i..], salt).is_some_and(|h| accept(at + *i as u64, &h))
             };
-            if (0..usable).step_by(ALIGN).any(|i| proves(&i)) {
-                return Ok(true);
+            if let Some(i) = (0..usable).step_by(ALIGN).find(is_accepted) {
+                return Ok(Some(at + i as u64));
             }
             at += (usable.next_multiple_of(ALIGN)) as u64;
         }
-        Ok(false)
+        Ok(None)
     }
 }

@@ -15,21 +15,28 @@ pub const FRAME_MAGIC: [u8; 4] = *b"Nfrm";
 /// Frames start at multiples of this.
 pub const ALIGN: usize = 8;
 
+/// The header is of another version.
+pub const OTHER_VERSION: &str = "written by another version of the log";
+
 const SEGMENT_MAGIC: [u8; 8] = *b"NORNLOG\0";
 const VERSION: u32 = 1;
 const PREFIX: usize = 48;
 const HEADER_UNIT: usize = 4096;
 
 /// Sequences and offsets stay below this, so that counting on can not overflow.
-const MAX_NUMBER: u64 = 1 << 62;
+pub const MAX_NUMBER: u64 = 1 << 62;
 
 const VERBATIM: u8 = 1;
 const ZSTD: u8 = 2;
 const SETTINGS: u8 = 3;
 const COLUMNS: u8 = 4;
+const LOST: u8 = 5;
 const CLOSED: u8 = 128;
-/// Types from here on take no offset; a reader that does not know one steps over it.
-const FIRST_SKIPPABLE: u8 = CLOSED + 1;
+/// Types from [`CLOSED`] on take no offset; a reader that does not know one steps over it.
+const FILLER: u8 = 129;
+
+/// Version of the empty record that a lost one is read as.
+const VERSION_OF_LOST: u8 = norn_wire::record::VERSION;
 
 /// CRC-32C.
 pub fn crc(bytes: &[u8]) -> u32 {
@@ -81,7 +88,7 @@ impl SegmentHeader {
             return Err("not a log segment");
         }
         if u32_at(prefix, 8) != Some(VERSION) {
-            return Err("written by another version of the log");
+            return Err(OTHER_VERSION);
         }
         let partitions = u32_at(prefix, 36).unwrap_or(0);
         let len = u32_at(prefix, 12).unwrap_or(0) as usize;
@@ -147,6 +154,8 @@ pub enum Encoding {
     Zstd,
     /// Columns.
     Columns,
+    /// Not at all: the record was lost, and a repair put this in its place. The value is empty.
+    Lost,
 }
 
 /// What a frame is.
@@ -156,7 +165,7 @@ pub enum FrameKind {
     Record(RecordKind, Encoding),
     /// The log was closed here.
     Closed,
-    /// Written by a newer version, and takes no offset.
+    /// Takes no offset: a filler, or written by a newer version.
     Skip,
     /// Written by a newer version; what follows in its partition can not be understood.
     Unknown(u8),
@@ -169,9 +178,24 @@ impl FrameKind {
             ZSTD => Self::Record(RecordKind::Write(version), Encoding::Zstd),
             COLUMNS => Self::Record(RecordKind::Write(version), Encoding::Columns),
             SETTINGS => Self::Record(RecordKind::Settings, Encoding::Plain),
+            LOST => Self::Record(RecordKind::Write(VERSION_OF_LOST), Encoding::Lost),
             CLOSED => Self::Closed,
-            FIRST_SKIPPABLE.. => Self::Skip,
+            FILLER.. => Self::Skip,
             other => Self::Unknown(other),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Record(RecordKind::Settings, _) => "settings",
+            Self::Record(_, Encoding::Plain) => "verbatim",
+            Self::Record(_, Encoding::Zstd) => "zstd",
+            Self::Record(_, Encoding::Columns) => "columns",
+            Self::Record(_, Encoding::Lost) => "lost",
+            Self::Closed => "closed",
+            Self::Skip => "filler",
+            Self::Unknown(_) => "unknown",
         }
     }
 
@@ -180,8 +204,10 @@ impl FrameKind {
             Self::Record(RecordKind::Write(version), Encoding::Plain) => (VERBATIM, version),
             Self::Record(RecordKind::Write(version), Encoding::Zstd) => (ZSTD, version),
             Self::Record(RecordKind::Write(version), Encoding::Columns) => (COLUMNS, version),
+            Self::Record(RecordKind::Write(_), Encoding::Lost) => (LOST, 0),
             Self::Record(RecordKind::Settings, _) => (SETTINGS, 0),
-            Self::Closed | Self::Skip => (CLOSED, 0),
+            Self::Closed => (CLOSED, 0),
+            Self::Skip => (FILLER, 0),
             Self::Unknown(other) => (other, 0),
         }
     }
@@ -343,7 +369,7 @@ mod tests {
 
     #[test]
     fn unknown_types_say_whether_they_can_be_stepped_over() {
-        assert_eq!(FrameKind::from_bytes(5, 0), FrameKind::Unknown(5));
+        assert_eq!(FrameKind::from_bytes(6, 0), FrameKind::Unknown(6));
         assert_eq!(FrameKind::from_bytes(0, 0), FrameKind::Unknown(0));
         assert_eq!(FrameKind::from_bytes(200, 0), FrameKind::Skip);
     }

@@ -15,6 +15,7 @@
 //! | `format` | bytes of segments and frames |
 //! | `pack` | values in frames: columns, zstd |
 //! | `recover` | what is found at opening; torn tail or damage |
+//! | [`inspect`], [`mod@repair`] | what tools need: a walk over all frames, mending damage |
 //! | `queue`, `writer` | group commit |
 //! | `tail`, `reader`, `cursor` | reading, from memory and from files |
 //! | `segments`, `spares` | the files: kept, recycled, prepared |
@@ -24,7 +25,9 @@
 //! | `contract_tests` | what every log must pass |
 
 pub mod disk;
+pub mod inspect;
 pub mod options;
+pub mod repair;
 pub mod stats;
 pub mod step;
 

@@ -124,6 +124,7 @@ impl Unpacker {
                 Bytes::from(value.map_err(|_| "a value can not be decompressed")?)
             }
             Encoding::Columns => self.columns(payload, len)?,
+            Encoding::Lost => Bytes::new(),
         };
         if value.len() == len { Ok(value) } else { Err("a value has another length than its frame says") }
     }

@@ -9,7 +9,7 @@ use norn_contract::log::{LogError, LogReader, Offset, Partition, Record};
 use norn_model::tenant::Tenant;
 
 use crate::cursor::Cursor;
-use crate::format::{FrameHeader, FrameKind};
+use crate::format::{Encoding, FrameHeader, FrameKind};
 use crate::pack::Unpacker;
 use crate::recover::corrupt;
 use crate::segments::{Segment, is_passing};
@@ -164,6 +164,16 @@ impl Reader {
         payload: &[u8],
     ) -> Result<Record, &'static str> {
         let FrameKind::Record(kind, encoding) = header.kind else { return Err("not a record") };
+        let tenant = if encoding == Encoding::Lost {
+            tracing::warn!(
+                partition = self.partition,
+                offset = self.next,
+                "a record was lost and is taken as empty"
+            );
+            &b"anonymous"[..]
+        } else {
+            tenant
+        };
         let tenant = match &self.tenant {
             Some(known) if known.as_str().as_bytes() == tenant => known.clone(),
             _ => {

@@ -29,9 +29,10 @@ pub struct Recovered {
 pub fn corrupt(path: &Path, position: u64, what: &str) -> LogError {
     LogError::Corrupt(format!(
         "{} at byte {position}: {what}. Records from there on can not be read. Restore the file from a copy of \
-         the disk, or move the log's directory away to start an empty log; its records that are not yet in \
-         blocks are lost then",
-        path.display()
+         the disk, or stop all that use the log and run `nornctl log repair {}`: it shows which records are \
+         lost, and saves the others",
+        path.display(),
+        path.parent().unwrap_or(path).display()
     ))
 }
 
@@ -62,7 +63,8 @@ pub fn recover(fs: &dyn FileSystem, dir: &Path) -> Result<Recovered, LogError> {
     Ok(Recovered { segments, next, spares })
 }
 
-fn sequence_of(name: &str) -> Option<u64> {
+/// The number of the segment with this file name.
+pub fn sequence_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
@@ -72,7 +74,8 @@ fn chain(fs: &dyn FileSystem, dir: &Path, sequences: &[u64]) -> Result<VecDeque<
     let mut out: VecDeque<Arc<Segment>> = VecDeque::new();
     for sequence in sequences {
         let path = path_of(dir, *sequence);
-        let header = read_header(fs, &path)?;
+        let header = read_header(fs, &path).map_err(|e| failed(&path, &e))?;
+        let header = header.map_err(|what| corrupt(&path, 0, what))?;
         if header.sequence != *sequence {
             return Err(corrupt(&path, 16, "the file has the name of another segment"));
         }
@@ -110,14 +113,18 @@ fn seal(
     Ok(())
 }
 
-fn read_header(fs: &dyn FileSystem, path: &Path) -> Result<SegmentHeader, LogError> {
-    let file = fs.open(path, OpenMode::Read).map_err(|e| failed(path, &e))?;
+/// The header at the start of a file, or what is wrong with it.
+pub fn read_header(fs: &dyn FileSystem, path: &Path) -> std::io::Result<Result<SegmentHeader, &'static str>> {
+    let file = fs.open(path, OpenMode::Read)?;
     let mut bytes = vec![0; SegmentHeader::PREFIX];
-    let got = file.read_at(&mut bytes, 0).map_err(|e| failed(path, &e))?;
-    let len = SegmentHeader::read_len(&bytes[..got]).map_err(|e| corrupt(path, 0, e))?;
+    let got = file.read_at(&mut bytes, 0)?;
+    let len = match SegmentHeader::read_len(&bytes[..got]) {
+        Ok(len) => len,
+        Err(what) => return Ok(Err(what)),
+    };
     bytes.resize(len, 0);
-    let got = file.read_at(&mut bytes, 0).map_err(|e| failed(path, &e))?;
-    SegmentHeader::decode(&bytes[..got]).map_err(|e| corrupt(path, 0, e))
+    let got = file.read_at(&mut bytes, 0)?;
+    Ok(SegmentHeader::decode(&bytes[..got]))
 }
 
 /// The frames of the last segment.

@@ -1,4 +1,5 @@
-//! The ingest log: any bytes as a segment are opened or refused, and what is opened goes on.
+//! The ingest log: any bytes as a segment are opened or refused, and what is opened goes on; what
+//! is refused can be mended, or nothing is touched.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use norn_contract::log::{IngestLog, LogError, Offset, Partition, Record, RecordK
 use norn_log::EmbeddedLog;
 use norn_log::memory::MemoryFs;
 use norn_log::options::Options;
+use norn_log::repair;
 use norn_model::tenant::Tenant;
 
 /// Where the segment lies.
@@ -29,7 +31,12 @@ pub fn target(data: &[u8]) {
     }
     let fs = MemoryFs::default();
     fs.put(Path::new(PATH), segment);
-    let Some(log) = open(&fs) else { return };
+    let plan = repair::plan(&fs, Path::new("/log")).unwrap_or_else(|e| panic!("{e}"));
+    let log = match open(&fs) {
+        Some(log) => log,
+        None if !plan.hopeless.is_empty() => return,
+        None => mend(&fs),
+    };
     let before: Vec<_> = (0..log.known()).take(8).map(|p| read_all(&log, p)).collect();
     let next = log.range(0).end;
     let appended = block_on(log.append(0, record()));
@@ -40,6 +47,14 @@ pub fn target(data: &[u8]) {
     for (p, before) in (0..).zip(before).skip(1) {
         assert!(read_all(&log, p) == before);
     }
+}
+
+/// What can be mended opens afterwards.
+fn mend(fs: &MemoryFs) -> Arc<EmbeddedLog> {
+    let (done, copies) = repair::repair(fs, Path::new("/log")).unwrap_or_else(|e| panic!("{e}"));
+    let why = EmbeddedLog::open(options(), Arc::new(fs.clone())).err();
+    assert!(!copies.is_empty(), "refused, though nothing is to be mended: {why:?} {done:?}");
+    open(fs).unwrap_or_else(|| panic!("can not be opened after {done:?}"))
 }
 
 /// The smallest options that take a segment of a fuzz input.
