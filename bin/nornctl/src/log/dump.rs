@@ -68,6 +68,10 @@ fn settings(value: &[u8]) -> Value {
             "max_series_per_metric": s.max_series_per_metric,
             "max_exemplars": s.max_exemplars,
             "native_histograms": s.native_histograms,
+            "max_metadata": s.max_metadata,
+            "max_metadata_per_metric": s.max_metadata_per_metric,
+            "ignore_late_exemplars": s.ignore_late_exemplars,
+            "zero_samples": s.zero_samples,
         }}),
         Err(e) => json!({ "settings": null, "error": e.to_string() }),
     }
