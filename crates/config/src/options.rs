@@ -12,7 +12,7 @@ pub use ingester::Tsdb;
 pub use limits::Limits;
 pub use read::{Frontend, Querier};
 pub use server::{LogFormat, LogLevel, Server};
-pub use write::{Distributor, EmbeddedLog};
+pub use write::{Distributor, EmbeddedLog, IngesterInstance};
 
 crate::table::sections! {
     /// The whole configuration.
@@ -25,6 +25,8 @@ crate::table::sections! {
         server: Server,
         /// The door of the write road.
         distributor: Distributor,
+        /// Limits of this process for what goes to the log and into memory.
+        ingester_instance: IngesterInstance,
         /// The log on local disk.
         embedded_log: EmbeddedLog,
         /// Series in memory and blocks on local disk.

@@ -9,6 +9,7 @@
 //! | [`append`] | take one remote-write request | distributor |
 //! | [`log`] | keep records durably and in order | log |
 //! | [`applied`] | tell what a consumed record's content was refused for | ingester |
+//! | [`holdings`] | tell what is in memory | ingester |
 //! | [`source`] | give back series, labels and metadata | ingester, querier's merge |
 //! | [`cardinality`] | count series by label values | ingester |
 //! | [`merge`] | several sources as one | here |
@@ -21,6 +22,7 @@ pub mod applied;
 pub mod cardinality;
 pub mod clock;
 pub mod fs;
+pub mod holdings;
 pub mod log;
 pub mod merge;
 pub mod rng;

@@ -12,6 +12,7 @@
 //! | [`refusal`] | texts of refusals |
 //! | [`placement`] | which partition a tenant's records go to |
 //! | [`settings`] | limits that decide how records are folded go through the log too |
+//! | [`instance`] | limits of this process |
 //! | [`metrics`] | figures of the write road |
 //!
 //! Promises: one bad series never takes a good one with it; what is answered with success is
@@ -20,6 +21,7 @@
 pub mod api;
 mod check;
 mod content;
+mod instance;
 mod metrics;
 mod placement;
 mod refusal;
@@ -27,7 +29,6 @@ mod request;
 mod settings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
@@ -36,6 +37,7 @@ use futures::future::BoxFuture;
 use norn_contract::append::{AppendError, Appender, Compression, Push, Written};
 use norn_contract::applied::{AppliedError, AppliedRecords};
 use norn_contract::clock::Clock;
+use norn_contract::holdings::Holdings;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition, Record, RecordKind};
 use norn_kit::metrics::Registry;
 use norn_kit::pool::Pool;
@@ -44,6 +46,8 @@ use norn_limits::{Limits, Rate, RateLimiter, TenantLimits};
 use norn_model::rejection::Rejection;
 use norn_model::tenant::Tenant;
 
+pub use crate::instance::{Inflight, InstanceLimits, RoleLimits};
+use crate::instance::{Instance, Role};
 use crate::metrics::{Counters, Metrics};
 use crate::request::{Prepared, Scratch};
 use crate::settings::SentSettings;
@@ -73,10 +77,11 @@ pub struct Parts {
     pub max_recv_msg_size: usize,
     /// Largest record the log takes, in bytes.
     pub max_record_bytes: usize,
-    /// Requests that are worked on at once; 0 = no limit.
-    pub max_inflight: usize,
-    /// Bytes of bodies in memory at once; 0 = no limit.
-    pub max_inflight_bytes: usize,
+    /// Limits of this process.
+    pub instance: InstanceLimits,
+    /// What is in memory, where heads are in this process: without it tenants and series of the
+    /// process have no limit.
+    pub holdings: Option<Arc<dyn Holdings>>,
 }
 
 /// Takes remote-write requests. Cloning copies a pointer.
@@ -92,45 +97,13 @@ struct Inner {
     settings: SentSettings,
     scratches: ArrayQueue<Box<Scratch>>,
     metrics: Metrics,
-    inflight: AtomicUsize,
-    inflight_bytes: AtomicUsize,
-}
-
-/// The bytes of one body in memory, given back when this is dropped.
-pub struct BodyBytes {
-    inner: Arc<Inner>,
-    held: usize,
-}
-
-impl BodyBytes {
-    /// Counts `bytes` more, unless all bodies together would take too many.
-    #[must_use]
-    pub fn grow(&mut self, bytes: usize) -> bool {
-        let (total, limit) = (&self.inner.inflight_bytes, self.inner.parts.max_inflight_bytes);
-        let before = total.fetch_add(bytes, Ordering::Relaxed);
-        self.held += bytes;
-        limit == 0 || before.saturating_add(bytes) <= limit
-    }
-}
-
-impl Drop for BodyBytes {
-    fn drop(&mut self) {
-        self.inner.inflight_bytes.fetch_sub(self.held, Ordering::Relaxed);
-    }
-}
-
-/// One request that is being worked on.
-struct Inflight(Arc<Inner>);
-
-impl Drop for Inflight {
-    fn drop(&mut self) {
-        self.0.inflight.fetch_sub(1, Ordering::Relaxed);
-    }
+    instance: Arc<Instance>,
 }
 
 impl Distributor {
     /// A distributor; registers its metrics.
     pub fn new(parts: Parts, registry: &Registry) -> Self {
+        let instance = Instance::new(parts.instance, parts.holdings.clone(), registry);
         let inner = Inner {
             parts,
             rates: RateLimiter::new(),
@@ -138,8 +111,7 @@ impl Distributor {
             settings: SentSettings::default(),
             scratches: ArrayQueue::new(SCRATCHES),
             metrics: Metrics::register(registry),
-            inflight: AtomicUsize::new(0),
-            inflight_bytes: AtomicUsize::new(0),
+            instance,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -159,16 +131,13 @@ impl Distributor {
     }
 
     /// Starts to count the bytes of a body that is about to be read.
-    pub fn body_bytes(&self) -> BodyBytes {
-        BodyBytes { inner: self.inner.clone(), held: 0 }
+    pub fn body_bytes(&self) -> Inflight {
+        self.inner.instance.body()
     }
 
-    /// Why a body is refused that [`BodyBytes::grow`] found no room for.
+    /// Why a body is refused that [`Inflight::grow`] found no room for.
     pub fn no_room(&self) -> AppendError {
-        let limit = self.inner.parts.max_inflight_bytes;
-        AppendError::Unavailable(format!(
-            "the write request has been rejected because the bodies of the requests in memory would exceed {limit} bytes (err-mimir-distributor-max-inflight-push-requests-bytes). To adjust the related limit, configure -distributor.instance-limits.max-inflight-push-requests-bytes, or contact your service administrator."
-        ))
+        self.inner.instance.no_room(Role::Distributor)
     }
 }
 
@@ -177,8 +146,10 @@ impl Appender for Distributor {
         let inner = self.inner.clone();
         async move {
             let limits = inner.parts.limits.for_tenant(&tenant);
-            let _inflight = inner.admit_inflight()?;
-            let counters = inner.metrics.of(&tenant, inner.parts.clock.now());
+            let now = inner.parts.clock.now();
+            let _inflight = inner.instance.admit(Role::Distributor, 0, now)?;
+            let _opening = inner.instance.admit_tenant(&tenant)?;
+            let counters = inner.metrics.of(&tenant, now);
             counters.request(push.protocol);
             inner.admit_request(&tenant, &limits, &counters)?;
             let prepared = if is_heavy(&push) {
@@ -198,20 +169,6 @@ impl Appender for Distributor {
 }
 
 impl Inner {
-    /// This process' limit of requests at once.
-    fn admit_inflight(self: &Arc<Self>) -> Result<Inflight, AppendError> {
-        let before = self.inflight.fetch_add(1, Ordering::Relaxed);
-        let inflight = Inflight(self.clone());
-        let limit = self.parts.max_inflight;
-        if limit == 0 || before < limit {
-            return Ok(inflight);
-        }
-        let text = format!(
-            "the write request has been rejected because the server is working on {limit} others (err-mimir-distributor-max-inflight-push-requests). To adjust the related limit, configure -distributor.instance-limits.max-inflight-push-requests, or contact your service administrator."
-        );
-        Err(AppendError::Unavailable(text))
-    }
-
     /// The tenant's limit of requests.
     fn admit_request(
         &self,
@@ -256,15 +213,21 @@ impl Inner {
             max_size: self.parts.max_recv_msg_size,
             max_record: self.parts.max_record_bytes,
             stages: &self.parts.stages,
+            full: self.instance.full(),
+            tenant,
             push: &push,
         });
         scratch.shrink();
         // A full pool means enough buffers are kept already.
         let _ = self.scratches.push(scratch);
         let prepared = prepared?;
+        if prepared.has_new_series {
+            return Err(self.instance.too_many_series());
+        }
         counters.prepared(&prepared);
         self.admit_items(tenant, limits, counters, &prepared)?;
         counters.received(&prepared);
+        self.instance.took(Role::Distributor, prepared.items(), self.parts.clock.now());
         Ok(prepared)
     }
 
@@ -300,8 +263,12 @@ impl Inner {
         prepared: Prepared,
     ) -> Result<Written, AppendError> {
         let partition = placement::partition(&tenant, self.parts.log.writable());
+        let items = prepared.items();
         let mut written = prepared.written;
         if !prepared.records.is_empty() {
+            let (bytes, now) = (prepared.records.iter().map(Bytes::len).sum(), self.parts.clock.now());
+            let _inflight = self.instance.admit(Role::Ingester, bytes, now)?;
+            self.instance.took(Role::Ingester, items, now);
             self.send_settings(&tenant, limits, partition).await?;
             let offsets = self.send_records(&tenant, partition, prepared.records).await?;
             self.await_applied(partition, offsets, counters, &mut written).await?;

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use norn_contract::append::{AppendError, Compression, Protocol, Push, Written};
+use norn_contract::holdings::Holdings;
 use norn_kit::cpu_time::Stopwatch;
 use norn_kit::stage::{Stage, StageCpu};
 use norn_limits::Limits;
 use norn_model::Millis;
 use norn_model::rejection::{Parts, Rejection};
+use norn_model::tenant::Tenant;
 use norn_wire::content::{self as wire, ContentError};
 use norn_wire::histogram::HistogramRef;
 use norn_wire::record::Builder;
@@ -14,6 +16,7 @@ use norn_wire::remote_write::{self, Request, View};
 
 use crate::check::{Checker, parts_of};
 use crate::content;
+use crate::refusal::Label;
 
 /// A record is closed when it reaches this size.
 const RECORD_FULL: usize = 8 << 20;
@@ -40,6 +43,10 @@ pub struct Context<'a> {
     pub max_record: usize,
     /// CPU by stage.
     pub stages: &'a StageCpu,
+    /// What is in memory, if there is no room for more series.
+    pub full: Option<&'a dyn Holdings>,
+    /// Whose request it is.
+    pub tenant: &'a Tenant,
     /// The request.
     pub push: &'a Push,
 }
@@ -53,6 +60,8 @@ pub struct Prepared {
     pub written: Written,
     /// Metadata entries in the records.
     pub metadata: u32,
+    /// Whether there are new series though there is no room for any. The rest is not complete then.
+    pub has_new_series: bool,
     /// Histograms that were left out because the tenant does not take any.
     pub dropped_histograms: u32,
     /// Newest sample; 0 when there is none.
@@ -175,6 +184,9 @@ impl Work<'_, '_> {
         let mut checker = Checker::new(self.context.limits, self.context.now, &request);
         for series in request.series() {
             self.series(&mut checker, &series);
+            if self.out.has_new_series {
+                return;
+            }
         }
         for entry in request.metadata() {
             self.metadata(&entry);
@@ -189,6 +201,12 @@ impl Work<'_, '_> {
             return refused.refuse(ITEM_TOO_LARGE, parts_of(series), || item_too_large(weight, max));
         }
         if !checker.check(series, refused) {
+            return;
+        }
+        if let Some(holdings) = self.context.full
+            && !is_known(holdings, self.context.tenant, checker.labels())
+        {
+            self.out.has_new_series = true;
             return;
         }
         self.make_room(weight);
@@ -256,6 +274,13 @@ impl Work<'_, '_> {
         let value = self.builder.finish();
         self.out.records.push(value);
     }
+}
+
+/// Whether a series, whose labels were checked, is in memory.
+fn is_known(holdings: &dyn Holdings, tenant: &Tenant, labels: &[Label<'_>]) -> bool {
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let labels: Option<Vec<_>> = labels.iter().map(|(n, v)| text(n).zip(text(v))).collect();
+    labels.is_some_and(|labels| holdings.has_series(tenant, &labels))
 }
 
 /// When the series began to count; 0 = not known. Remote write 2 says it of each sample, a record of

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use norn_contract::append::{AppendError, Appender, Compression, Protocol, Push, Written};
 use norn_contract::clock::{Clock, SystemClock};
 use norn_contract::log::{IngestLog, LogError, LogReader, Offset, Partition, Record, RecordKind};
-use norn_distributor::{Distributor, Parts};
+use norn_distributor::{Distributor, InstanceLimits, Parts};
 use norn_kit::metrics::Registry;
 use norn_kit::pool::Pool;
 use norn_kit::stage::StageCpu;
@@ -56,8 +56,8 @@ fn fixture_with(
         stages: StageCpu::register(&registry),
         max_recv_msg_size: 1 << 20,
         max_record_bytes,
-        max_inflight: 0,
-        max_inflight_bytes: 0,
+        instance: InstanceLimits::default(),
+        holdings: None,
     };
     Fixture { distributor: Distributor::new(parts, &registry), log, registry, _dir: dir }
 }

@@ -114,6 +114,8 @@ pub(crate) struct Catalog {
     pair_table: Table,
     pub(crate) identities: Identities,
     tenants: Vec<TenantIndex>,
+    /// Series of all tenants.
+    series: u32,
     /// Bytes of heap of all sets.
     set_bytes: usize,
     hasher: RandomState,
@@ -208,6 +210,11 @@ impl Catalog {
         self.set(of).cloned().unwrap_or_default()
     }
 
+    /// Number of series of all tenants.
+    pub(crate) fn series_count(&self) -> u32 {
+        self.series
+    }
+
     /// Number of series of a tenant.
     pub(crate) fn tenant_series_count(&self, tenant: TenantNo) -> u32 {
         self.tenants.get(tenant as usize).map_or(0, |t| t.count)
@@ -268,6 +275,7 @@ impl Catalog {
     pub(crate) fn add_series(&mut self, tenant: TenantNo, identity: &[u8]) -> Option<SeriesRef> {
         let series = self.identities.insert(identity)?;
         self.tenants.get_mut(tenant as usize)?.count += 1;
+        self.series += 1;
         self.push(Member::SeriesOfTenant(tenant), series);
         for pair in identity::pairs(identity) {
             self.push(Member::SeriesOfPair(pair), series);
@@ -285,6 +293,7 @@ impl Catalog {
     pub(crate) fn remove_series(&mut self, tenant: TenantNo, series: SeriesRef) {
         if let Some(index) = self.tenants.get_mut(tenant as usize) {
             index.count = index.count.saturating_sub(1);
+            self.series = self.series.saturating_sub(1);
         }
         self.identities.remove(series);
     }

@@ -18,7 +18,7 @@ use norn_model::tenant::Tenant;
 
 use crate::cardinality;
 use crate::catalog::{Member, NameId, PairId};
-use crate::identity::{self, SeriesRef};
+use crate::identity::{self, Key, SeriesRef};
 use crate::order;
 use crate::runs::{self, Run};
 use crate::select::{self, SLICE};
@@ -44,6 +44,21 @@ impl Reader {
         Some(Arc::new(TenantReader { shared: Arc::clone(&self.shared), state }))
     }
 
+    /// Number of tenants.
+    pub fn tenant_count(&self) -> usize {
+        self.shared.tenants.read().len()
+    }
+
+    /// Whether a tenant is known.
+    pub fn has_tenant(&self, tenant: &Tenant) -> bool {
+        self.shared.tenants.read().contains_key(tenant)
+    }
+
+    /// Series of all tenants.
+    pub fn series_count(&self) -> u64 {
+        u64::from(self.shared.catalog.read().series_count())
+    }
+
     /// Every tenant and what it has, in no order.
     pub fn tenants(&self) -> Vec<(Tenant, TenantStats)> {
         let tenants = self.shared.tenants.read().clone();
@@ -66,6 +81,18 @@ impl TenantReader {
     /// What the tenant has.
     pub fn stats(&self) -> TenantStats {
         stats::tenant(&self.shared, &self.state)
+    }
+
+    /// Whether there is a series with these labels, which are sorted by name and have values.
+    pub fn has_series(&self, labels: &[(&str, &str)]) -> bool {
+        let catalog = self.shared.catalog.read();
+        let mut key = Key::default();
+        key.start(labels.len());
+        for (name, value) in labels {
+            let Some(pair) = catalog.pair_of(self.state.number, name, value) else { return false };
+            key.push(pair);
+        }
+        catalog.identities().find(key.as_bytes()).is_some()
     }
 
     /// Counts series by label values.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`partition`] | the thread: log → head → outcome |
 //! | [`blocks`] | what left the heads: blocks on local disk |
+//! | `holdings` | what the heads hold |
 //! | [`outcome`] | who waits for which offset |
 //! | [`progress`] | how far a partition has come |
 //!
@@ -16,6 +17,7 @@
 //! block it can not read without saying so.
 
 pub mod blocks;
+mod holdings;
 pub mod outcome;
 pub mod partition;
 pub mod progress;

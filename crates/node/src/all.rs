@@ -9,7 +9,7 @@ use norn_config::options::Config;
 use norn_config::{Run, render};
 use norn_contract::clock::SystemClock;
 use norn_contract::log::IngestLog;
-use norn_distributor::Distributor;
+use norn_distributor::{Distributor, InstanceLimits, RoleLimits};
 use norn_http::axum::Router;
 use norn_http::axum::extract::{Request, State};
 use norn_http::axum::http::{HeaderMap, StatusCode};
@@ -158,8 +158,8 @@ fn open(config: &Config) -> Result<Process, Error> {
         stages: StageCpu::register(&registry),
         max_recv_msg_size: config.distributor.max_recv_msg_size,
         max_record_bytes: log_options.max_record_bytes,
-        max_inflight: config.distributor.max_inflight_push_requests,
-        max_inflight_bytes: config.distributor.max_inflight_push_requests_bytes,
+        instance: instance_limits(config),
+        holdings: Some(ingester.clone()),
     };
     let distributor = Distributor::new(parts, &registry);
     let engine = Engine::new(engine_options(config), query_pool.shared());
@@ -206,6 +206,24 @@ fn ingester_options(config: &Config) -> norn_ingester::Options {
     let data_dir = Path::new(&config.general.data_dir);
     // An absolute path takes the place of the data directory.
     norn_ingester::Options { blocks_dir: data_dir.join(&config.tsdb.dir) }
+}
+
+fn instance_limits(config: &Config) -> InstanceLimits {
+    let (distributor, ingester) = (&config.distributor, &config.ingester_instance);
+    InstanceLimits {
+        distributor: RoleLimits {
+            max_ingestion_rate: distributor.max_ingestion_rate,
+            max_inflight: distributor.max_inflight_push_requests,
+            max_inflight_bytes: distributor.max_inflight_push_requests_bytes,
+        },
+        ingester: RoleLimits {
+            max_ingestion_rate: ingester.max_ingestion_rate,
+            max_inflight: ingester.max_inflight_push_requests,
+            max_inflight_bytes: ingester.max_inflight_push_requests_bytes,
+        },
+        max_tenants: ingester.max_tenants,
+        max_series: ingester.max_series,
+    }
 }
 
 fn engine_options(config: &Config) -> norn_promql::Options {

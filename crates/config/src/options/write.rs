@@ -5,10 +5,28 @@ crate::table::options! {
     pub struct Distributor {
         /// Largest write request in bytes, compressed or not.
         [Advanced] max_recv_msg_size: usize = 100 << 20, "distributor.max_recv_msg_size", "distributor.max-recv-msg-size";
+        /// Samples, histograms, exemplars and metadata of all tenants a second, about; 0 for no limit.
+        [Advanced] max_ingestion_rate: f64 = 0.0, "distributor.instance_limits.max_ingestion_rate", "distributor.instance-limits.max-ingestion-rate";
         /// Write requests that are worked on at once; 0 for no limit.
         [Advanced] max_inflight_push_requests: usize = 2000, "distributor.instance_limits.max_inflight_push_requests", "distributor.instance-limits.max-inflight-push-requests";
         /// Bytes of write requests in memory at once, as they came in; 0 for no limit.
         [Advanced] max_inflight_push_requests_bytes: usize = 1 << 30, "distributor.instance_limits.max_inflight_push_requests_bytes", "distributor.instance-limits.max-inflight-push-requests-bytes";
+    }
+}
+
+crate::table::options! {
+    /// What goes to the log and into memory, of all tenants.
+    pub struct IngesterInstance {
+        /// Samples, histograms, exemplars and metadata a second, about; 0 for no limit.
+        [Advanced] max_ingestion_rate: f64 = 0.0, "ingester.instance_limits.max_ingestion_rate", "ingester.instance-limits.max-ingestion-rate";
+        /// Tenants in memory; 0 for no limit.
+        [Advanced] max_tenants: usize = 0, "ingester.instance_limits.max_tenants", "ingester.instance-limits.max-tenants";
+        /// Series in memory; 0 for no limit.
+        [Advanced] max_series: u64 = 0, "ingester.instance_limits.max_series", "ingester.instance-limits.max-series";
+        /// Write requests on their way to the log and into memory; 0 for no limit.
+        [Advanced] max_inflight_push_requests: usize = 30_000, "ingester.instance_limits.max_inflight_push_requests", "ingester.instance-limits.max-inflight-push-requests";
+        /// Bytes of records on their way to the log and into memory; 0 for no limit.
+        [Advanced] max_inflight_push_requests_bytes: usize = 0, "ingester.instance_limits.max_inflight_push_requests_bytes", "ingester.instance-limits.max-inflight-push-requests-bytes";
     }
 }
 
