@@ -14,3 +14,4 @@ mod support;
 mod tenants;
 mod write_edges;
 mod write_load;
+mod write_rules;
