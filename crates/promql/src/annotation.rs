@@ -150,7 +150,11 @@ impl Notes {
         for ((kind, position), subjects) in plain.iter() {
             for subject in subjects {
                 let kept = last.entry((*kind, subject)).or_insert(*position);
-                if order.of_position(*position) > order.of_position(*kept) {
+                let done = |position| match kind {
+                    NoteKind::MixedRange | NoteKind::MixedSchemas => order.of_selector(position),
+                    _ => order.of_position(position),
+                };
+                if done(*position) > done(*kept) {
                     *kept = *position;
                 }
             }

@@ -97,6 +97,7 @@ impl Options {
         let names = limits.enabled_promql_experimental_functions.iter().map(String::as_str);
         options.syntax.experimental_functions = Experimental::named(names);
         options.syntax.extended_range_selectors = !limits.enabled_promql_extended_range_selectors.is_empty();
+        options.syntax.fill_modifiers = limits.enabled_promql_binop_fill_modifiers;
         options.max_memory_bytes = limits.max_estimated_memory_consumption_per_query;
         self.engine.with(options)
     }

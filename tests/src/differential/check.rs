@@ -24,11 +24,16 @@ pub struct Verdict {
     pub refused: bool,
     /// Ranges that agreed only step by step.
     pub stepwise: bool,
+    /// Whether the oracle had to be asked several times, as its order is random.
+    pub repeated: bool,
     /// Whether only the tolerance of [`stepwise::LOOSE`] made them equal.
     pub loose: bool,
     /// Differences: instant first, then range.
     pub differences: Vec<String>,
 }
+
+/// How often the oracle is asked for something that it adds up in random order.
+const REPEATS: usize = 40;
 
 const EXACT: Rule = Rule { tolerance: 0.0, positions: true };
 
@@ -46,7 +51,7 @@ impl Checker {
         let norn = self.norn.instant(query, times.instant)?;
         verdict.answered = oracle.has_samples();
         verdict.refused = matches!(oracle, Answer::Refused { .. });
-        if let Some(difference) = self.instant_difference(query, &oracle, &norn, &mut verdict) {
+        if let Some(difference) = self.instant_difference(query, &times, &oracle, &norn, &mut verdict)? {
             verdict.differences.push(format!("instant at {}: {difference}", times.instant));
         }
         let oracle = self.oracle.range(query, times.start, times.end, times.step)?;
@@ -61,22 +66,29 @@ impl Checker {
     }
 
     fn instant_difference(
-        &self,
+        &mut self,
         query: &str,
+        times: &Times,
         oracle: &Answer,
         norn: &Answer,
         verdict: &mut Verdict,
-    ) -> Option<String> {
-        if let Some(difference) = difference::first(oracle, norn, EXACT) {
-            let rule = Rule { tolerance: stepwise::tolerance(query), ..EXACT };
-            verdict.loose = difference::first(oracle, norn, rule).is_none();
-            return if verdict.loose { None } else { Some(difference) };
+    ) -> Result<Option<String>> {
+        let Some(difference) = difference::first(oracle, norn, EXACT) else {
+            return Ok(match query {
+                _ if query.starts_with("sort_by_label") => difference::order(oracle, norn, true),
+                _ if query.starts_with("sort") => difference::order(oracle, norn, false),
+                _ => None,
+            });
+        };
+        let again =
+            (0..REPEATS).map(|_| self.oracle.instant(query, times.instant)).collect::<Result<Vec<_>>>()?;
+        if difference::is_one_of(&again, norn) {
+            verdict.repeated = true;
+            return Ok(None);
         }
-        match query {
-            _ if query.starts_with("sort_by_label") => difference::order(oracle, norn, true),
-            _ if query.starts_with("sort") => difference::order(oracle, norn, false),
-            _ => None,
-        }
+        let rule = Rule { tolerance: stepwise::tolerance(query), ..EXACT };
+        verdict.loose = difference::first(oracle, norn, rule).is_none();
+        Ok((!verdict.loose).then_some(difference))
     }
 
     fn range_difference(
@@ -104,6 +116,15 @@ impl Checker {
         if difference::first(&stepped, norn, exact).is_none() {
             return Ok(None);
         }
+        let mut again = vec![stepped];
+        for _ in 0..REPEATS {
+            again.push(self.oracle.range(query, times.start, times.end, times.step)?);
+        }
+        if difference::is_one_of(&again, norn) {
+            verdict.repeated = true;
+            return Ok(None);
+        }
+        let stepped = again.swap_remove(0);
         let rule = Rule { tolerance: stepwise::tolerance(query), ..exact };
         if difference::first(&stepped, norn, rule).is_none()
             || difference::first(oracle, norn, rule).is_none()

@@ -31,6 +31,37 @@ pub fn first(oracle: &Answer, norn: &Answer, rule: Rule) -> Option<String> {
     }
 }
 
+/// Whether each of `norn`'s samples is in one of the oracle's answers to the same query, none is
+/// missing that all of them have, and one of them has the same annotations.
+///
+/// What the reference adds up in random order comes out differently each time it is asked.
+pub fn is_one_of(oracle: &[Answer], norn: &Answer) -> bool {
+    let Answer::Result(norn) = norn else { return false };
+    let answers: Vec<&Data> = oracle
+        .iter()
+        .filter_map(|a| match a {
+            Answer::Result(data) if data.kind == norn.kind => Some(data),
+            _ => None,
+        })
+        .collect();
+    let Some(first) = answers.first() else { return false };
+    let value = |data: &Data, metric: &str, time: f64| -> Option<Value> {
+        let samples = data.series.get(metric)?;
+        let at = samples.binary_search_by(|(t, _)| t.total_cmp(&time)).ok()?;
+        Some(samples[at].1.clone())
+    };
+    let seen = |metric: &str, time: f64, own: &Value| {
+        answers.iter().any(|data| value(data, metric, time).as_ref() == Some(own))
+    };
+    let all_have = |metric: &str, time: f64| answers.iter().all(|d| value(d, metric, time).is_some());
+    let each = |data: &Data, holds: &dyn Fn(&str, f64, &Value) -> bool| {
+        data.series.iter().all(|(metric, samples)| samples.iter().all(|(t, v)| holds(metric, *t, v)))
+    };
+    each(norn, &seen)
+        && each(first, &|metric, time, _| !all_have(metric, time) || value(norn, metric, time).is_some())
+        && answers.iter().any(|data| notes(&data.notes, &norn.notes, true).is_none())
+}
+
 /// The two series that a join found to be duplicates, in label order: 3.14 names them as it finds
 /// them, later versions sorted, as Norn does.
 fn sorted_pair(error: &str) -> String {
@@ -162,6 +193,18 @@ mod tests {
         }
         let near = vector(r#""a":"1""#, "0.30000000000000004", "");
         assert_eq!(first(&base, &near, Rule { tolerance: 1e-12, positions: true }), None);
+    }
+
+    #[test]
+    fn one_of_several_answers_is_enough() {
+        let (base, other) = (vector(r#""a":"1""#, "0.3", ""), vector(r#""a":"1""#, "0.4", ""));
+        let both = [base.clone(), other.clone()];
+        assert!(is_one_of(&both, &base) && is_one_of(&both, &other));
+        assert!(!is_one_of(&both, &vector(r#""a":"1""#, "0.5", "")));
+        assert!(!is_one_of(&both, &vector(r#""a":"2""#, "0.3", "")));
+        assert!(!is_one_of(&both, &vector(r#""a":"1""#, "0.3", r#""PromQL info: x (1:1)""#)));
+        let empty = read(br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#);
+        assert!(!is_one_of(&both, &empty) && is_one_of(&[base, empty.clone()], &empty));
     }
 
     #[test]

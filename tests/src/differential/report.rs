@@ -24,6 +24,8 @@ pub struct Report {
     pub refused: usize,
     /// Ranges compared step by step, as the first comparison differed.
     pub stepwise: usize,
+    /// Equal to one of several answers of the oracle, which come in random order.
+    pub repeated: usize,
     /// Equal only within the tolerance.
     pub loose: Vec<String>,
     /// Query and what differs.
@@ -69,6 +71,7 @@ impl Report {
         self.answered += usize::from(verdict.answered);
         self.refused += usize::from(verdict.refused);
         self.stepwise += usize::from(verdict.stepwise);
+        self.repeated += usize::from(verdict.repeated);
         for (name, argument) in query.uses {
             *self.coverage.entry(name).or_default().entry(argument).or_default() += 1;
         }
@@ -88,11 +91,12 @@ impl Report {
     /// One line of counts.
     pub fn summary(&self) -> String {
         format!(
-            "{} queries, {:.1} % with a non-empty answer, {} refused, {} compared step by step, {} equal within the tolerance only, {} differ",
+            "{} queries, {:.1} % with a non-empty answer, {} refused, {} compared step by step, {} with one of several answers, {} equal within the tolerance only, {} differ",
             self.asked,
             100.0 * self.answered_share(),
             self.refused,
             self.stepwise,
+            self.repeated,
             self.loose.len(),
             self.differences.len()
         )

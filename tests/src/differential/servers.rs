@@ -27,13 +27,14 @@ impl Servers {
     /// seeds, 2 for even ones.
     pub fn start(seed: u64) -> Result<Self> {
         let prometheus = Prometheus::receiver(&[
-            "--enable-feature=promql-experimental-functions,promql-extended-range-selectors",
+            "--enable-feature=promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers",
             "--query.max-concurrency=64",
         ])?;
         let norn = Norn::start(&[
             "-self-monitoring.enabled=false",
             "-query-frontend.enabled-promql-experimental-functions=all",
             "-query-frontend.enabled-promql-extended-range-selectors=all",
+            "-query-frontend.enabled-promql-binop-fill-modifiers",
             "-querier.max-concurrent=64",
             "-distributor.ingestion-rate-limit=100000000",
             "-distributor.ingestion-burst-size=100000000",

@@ -2,7 +2,7 @@
 
 use super::data::Kind;
 use super::grammar::{Expr, Form, Grammar, quoted};
-use super::operator::breaks_ties;
+use super::operator::is_unstable;
 use super::scalar::Range;
 
 /// Which data a function yields something for.
@@ -145,6 +145,7 @@ const REPLACEMENTS: &[[&str; 4]] = &[
     ["b", "", "b", "10"],
     ["dst", "$1y", "b", "(.).*"],
     ["new.dst", "$$", "", ""],
+    ["größe", "日本-$1", "a", "(.*)"],
     ["__name__", "renamed_$1", "a", "(.*)"],
     ["dst", "$name", "b", "(?P<name>[0-9]+)"],
     ["dst", "$1", "nothing", "(.+)"],
@@ -191,7 +192,7 @@ impl Grammar {
         if !call.args.contains('m') && call.name != "absent_over_time" {
             return self.call_with(call, inner, 0);
         }
-        if breaks_ties(&inner.text) {
+        if is_unstable(&inner.text) {
             let range = self.range(inner.kind, 0);
             return self.call_with(call, range, 0);
         }

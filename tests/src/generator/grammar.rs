@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::call::{CALLS, Prefers};
 use super::data::{KINDS, Kind};
-use super::operator::{AGGREGATIONS, BINARY, breaks_ties};
+use super::operator::{AGGREGATIONS, BINARY, is_unstable};
 use super::random::Random;
 use super::scalar::Range;
 
@@ -248,7 +248,10 @@ impl Grammar {
 
     /// An instant selector.
     pub fn selector(&mut self, kind: Kind) -> Expr {
-        let text = format!("{}{}", self.series(kind), self.modifiers());
+        let mut text = format!("{}{}", self.series(kind), self.modifiers());
+        if text.ends_with(|c: char| c.is_alphanumeric() || c == '}') && self.random.chance(4) {
+            text += self.random.pick(&[" smoothed", " smoothed", " anchored"]);
+        }
         Expr { text, kind, labels: kind.labels().to_vec(), form: Form::Selector }
     }
 
@@ -256,7 +259,7 @@ impl Grammar {
     pub fn range(&mut self, kind: Kind, depth: usize) -> Expr {
         if depth > 0 && self.random.chance(30) {
             let mut inner = self.vector(kind, depth - 1);
-            if breaks_ties(&inner.text) {
+            if is_unstable(&inner.text) {
                 inner = self.selector(kind);
             }
             let inner_text =
@@ -276,8 +279,12 @@ impl Grammar {
                 matchers.push(self.matcher(label));
             }
         }
+        if self.random.chance(2) {
+            matchers
+                .push(self.random.pick(&["\"größe\"!=\"x\"", "\"a.b/c\"=~'|x'", "'日本'=\"\""]).to_owned());
+        }
         let name = kind.name();
-        let bare = name.bytes().all(|b| b != b':');
+        let bare = is_plain(name);
         if bare && self.random.chance(92) {
             return if matchers.is_empty() {
                 name.to_owned()
@@ -317,5 +324,9 @@ impl Grammar {
 
 /// A label name as it stands in braces and lists.
 pub fn quoted(label: &str) -> String {
-    if label.contains('.') { format!("\"{label}\"") } else { label.to_owned() }
+    if is_plain(label) { label.to_owned() } else { format!("\"{label}\"") }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
 }

@@ -86,7 +86,8 @@ pub struct Process {
     now: Histogram,
     /// Whether all buckets are there from the beginning. Only then may two neighbours be equal: when
     /// a bucket appears, older samples of the same chunk get it too, and where chunks begin is each
-    /// server's own choice, but it decides what `==` and `changes` find equal.
+    /// server's own choice, but it decides what `==` and `changes` find equal, and which buckets of
+    /// negated gauges `resets` and quantiles see.
     whole: bool,
 }
 
@@ -100,7 +101,7 @@ impl Process {
         } else {
             now.zero_threshold = random.pick(&[0.0, 0.001, 0.001, 0.5, 2.938_735_877_055_719e-39]);
         }
-        let mut process = Self { model, now, whole: model.negative || (!model.gauge && random.chance(50)) };
+        let mut process = Self { model, now, whole: model.negative || model.gauge || random.chance(50) };
         process.fill();
         process
     }

@@ -55,6 +55,12 @@ pub fn breaks_ties(text: &str) -> bool {
     ["topk", "bottomk", "limitk"].iter().any(|op| text.contains(op))
 }
 
+/// Whether more than the last bits depend on series order, which the reference keeps in instant
+/// queries alone.
+pub fn is_unstable(text: &str) -> bool {
+    breaks_ties(text) || text.contains("stddev") || text.contains("stdvar")
+}
+
 fn is_set(op: &str) -> bool {
     matches!(op, "and" | "or" | "unless")
 }
@@ -192,8 +198,26 @@ impl Grammar {
             1 => format!(" on {}", Self::list(&left.labels)),
             _ => " ignoring (nothing)".to_owned(),
         };
-        let text = format!("{} {op}{matching} {}", left.text, right.text);
+        let fill = self.fill();
+        let text = format!("{} {op}{matching}{fill} {}", left.text, right.text);
         Expr { text, form: Form::Computed, ..left }
+    }
+
+    /// What stands for missing series, mostly nothing.
+    fn fill(&mut self) -> String {
+        if !self.random.chance(12) {
+            return String::new();
+        }
+        let numbers = ["0", "1", "-2.5", "NaN", "+Inf", "1m"];
+        let (one, other) = (self.random.pick(&numbers), self.random.pick(&numbers));
+        let (name, text) = match self.random.below(5) {
+            0 | 1 => ("fill", format!(" fill({one})")),
+            2 => ("fill_left", format!(" fill_left({one})")),
+            3 => ("fill_right", format!(" fill_right ({one})")),
+            _ => ("fill_left and fill_right", format!(" fill_right({one}) fill_left({other})")),
+        };
+        self.used(name, "join");
+        text
     }
 
     fn many_to_one(&mut self, op: &'static str, left: Expr, depth: usize) -> Expr {
@@ -214,10 +238,11 @@ impl Grammar {
         let include =
             if self.random.chance(30) { self.random.pick(&["(s)", "(b)", "()", "(nothing)"]) } else { "" };
         let on = Self::list(&keys);
+        let fill = self.fill();
         let text = if self.random.chance(50) {
-            format!("{} {op} on {on} group_left {include} {}", left.text, one.text)
+            format!("{} {op} on {on} group_left {include}{fill} {}", left.text, one.text)
         } else {
-            format!("{} {op} on {on} group_right {include} {}", one.text, left.text)
+            format!("{} {op} on {on} group_right {include}{fill} {}", one.text, left.text)
         };
         Expr { text, form: Form::Computed, ..left }
     }

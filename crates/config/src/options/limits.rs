@@ -85,5 +85,7 @@ crate::table::options! {
         [Experimental] enabled_promql_experimental_functions: Vec<String> = Vec::new(), "limits.enabled_promql_experimental_functions", "query-frontend.enabled-promql-experimental-functions";
         /// Extended range selectors that may be used: smoothed, anchored.
         [Experimental] enabled_promql_extended_range_selectors: Vec<String> = Vec::new(), "limits.enabled_promql_extended_range_selectors", "query-frontend.enabled-promql-extended-range-selectors";
+        /// Whether binary operators may fill in missing series: fill, fill_left, fill_right.
+        [Experimental] enabled_promql_binop_fill_modifiers: bool = false, "limits.enabled_promql_binop_fill_modifiers", "query-frontend.enabled-promql-binop-fill-modifiers";
     }
 }

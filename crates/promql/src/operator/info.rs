@@ -57,10 +57,12 @@ impl Infos {
         let select = |yields| SelectPlan {
             selector: plan.selector,
             map: plan.map,
+            span: plan.span,
             lookback: plan.lookback,
             yields,
             smoothed: false,
             statistics: false,
+            position: 0,
         };
         let labels = selection(q, plan.selector)?.labels.clone();
         let asked: HashSet<Labels> = base.iter().map(|s| key.of(&s.labels)).collect();

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use norn_contract::source::SeriesData;
+use norn_model::labels::Labels;
 use norn_model::sample::is_stale_nan;
 
 use crate::block::{Block, RowMut};
@@ -14,13 +15,14 @@ use crate::operator::{Rows, Table};
 use crate::plan::{SelectPlan, Yield};
 use crate::query::Query;
 use crate::series::Series;
-use crate::window::smooth;
+use crate::window::smooth::Smooth;
 
 /// Opens a selector.
 pub fn open<'q>(plan: &'q SelectPlan, grid: Grid, q: &'q Query) -> Result<Table<'q>, QueryError> {
     let selection = selection(q, plan.selector)?;
     let series = selection.labels.iter().cloned().map(Series::new).collect();
-    Table::new(q, &grid, series, Select { plan, grid, data: selection.data.clone() })
+    let (labels, data) = (&selection.labels, selection.data.clone());
+    Table::new(q, &grid, series, Select { plan, grid, labels, data })
 }
 
 /// The series a selector found.
@@ -31,15 +33,13 @@ pub fn selection(q: &Query, selector: usize) -> Result<&norn_contract::source::S
 struct Select<'q> {
     plan: &'q SelectPlan,
     grid: Grid,
+    labels: &'q [Labels],
     data: Arc<dyn SeriesData>,
 }
 
 impl Rows for Select<'_> {
     fn fill(&self, q: &Query, rows: Range<usize>, out: &mut Block) -> Result<(), QueryError> {
         out.reset(rows.len(), self.grid.steps);
-        let (first, last) = self.plan.map.span(&self.grid);
-        let after = if self.plan.smoothed { self.plan.lookback } else { 0 };
-        let span = (first.saturating_sub(self.plan.lookback).saturating_add(1), last.saturating_add(after));
         let starts = self.plan.yields == Yield::Start;
         let mut cells = 0;
         q.with_scratch(|scratch| {
@@ -47,7 +47,7 @@ impl Rows for Select<'_> {
                 let bytes = decode::read(
                     &*self.data,
                     index,
-                    span,
+                    self.plan.span,
                     starts,
                     &mut scratch.chunks,
                     &mut scratch.samples,
@@ -58,8 +58,9 @@ impl Rows for Select<'_> {
                     scratch.samples.reduce_to_statistics(from);
                 }
                 let mut row = out.row_mut(to);
-                if self.plan.smoothed && self.plan.yields == Yield::Value {
-                    smooth::instant(self.plan, &self.grid, &mut scratch.samples, &mut row);
+                if self.plan.smoothed {
+                    let smooth = Smooth { q, plan: self.plan, labels: &self.labels[index] };
+                    smooth.evaluate(&self.grid, &mut scratch.samples, &mut row);
                 } else {
                     newest(self.plan, &self.grid, &scratch.samples, &mut row);
                 }

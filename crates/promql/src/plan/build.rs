@@ -191,17 +191,18 @@ impl Builder {
         v: &VectorSelector,
         yields: Yield,
     ) -> Result<Built<VectorPlan>, QueryError> {
-        if v.anchored {
-            return Err(QueryError::execution(
-                "anchored modifier can only be used with: changes, delta, increase, rate, resets",
-            ));
-        }
-        let map = self.time_map(v.at, &v.offset)?;
+        let mut map = self.time_map(v.at, &v.offset)?;
         let lookback = self.settings.lookback;
         let after = if v.smoothed { lookback } else { 0 };
         let selector = self.add_selector(v, &map, lookback, after);
+        let span = self.span(selector);
+        if yields != Yield::Value && map.at.is_some() {
+            // As the reference does: it reads what the offset leads to, and looks there at the time of `@`.
+            map.offset = 0;
+        }
         let statistics = self.reads == Reads::Statistics;
-        let plan = SelectPlan { selector, map, lookback, yields, smoothed: v.smoothed, statistics };
+        let (smoothed, position) = (v.smoothed && yields == Yield::Value, v.span.start);
+        let plan = SelectPlan { selector, map, span, lookback, yields, smoothed, statistics, position };
         Ok(Built::new(VectorPlan::Select(plan), map.at.is_some()))
     }
 
@@ -284,6 +285,12 @@ impl Builder {
     }
 
     fn binary(&mut self, b: &Binary) -> Result<Built<VectorPlan>, QueryError> {
+        let trims = matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        let reads = if trims { Reads::Buckets } else { self.reads };
+        self.reading(reads, |builder| builder.operands(b))
+    }
+
+    fn operands(&mut self, b: &Binary) -> Result<Built<VectorPlan>, QueryError> {
         let position = b.lhs.span().start;
         let (op, return_bool) = (b.op, b.return_bool);
         match (b.lhs.value_type(), b.rhs.value_type()) {
@@ -306,10 +313,7 @@ impl Builder {
                 }))
             }
             (ValueType::Vector, _) => {
-                let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
-                let reads = if trims { Reads::Buckets } else { self.reads };
-                let v = self.reading(reads, |builder| builder.vector(&b.lhs))?;
-                let s = self.scalar(&b.rhs)?;
+                let (v, s) = (self.vector(&b.lhs)?, self.scalar(&b.rhs)?);
                 Ok(scalar_op(b, v, s, false, position))
             }
             _ => {
@@ -365,6 +369,11 @@ impl Builder {
         let mint = first.saturating_sub(before).saturating_add(1);
         self.selectors.push(Selector { matchers, mint, maxt: last.saturating_add(after), position });
         self.selectors.len() - 1
+    }
+
+    /// First and last millisecond that a listed selector reads.
+    pub(super) fn span(&self, selector: usize) -> (Millis, Millis) {
+        self.selectors.get(selector).map_or((0, 0), |s| (s.mint, s.maxt))
     }
 }
 

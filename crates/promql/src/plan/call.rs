@@ -226,11 +226,13 @@ impl Builder {
         let lookback = self.settings.lookback;
         let position = call.span.start;
         let selector = self.push_selector(Arc::from(selected), position, &map, lookback, 0);
+        let span = self.span(selector);
         Ok(Built::new(
             VectorPlan::Info(InfoPlan {
                 input: Box::new(input),
                 selector,
                 map,
+                span,
                 lookback,
                 name_matchers: names,
                 label_matchers: labels,

@@ -145,6 +145,8 @@ pub struct SelectPlan {
     pub selector: usize,
     /// Where it looks.
     pub map: TimeMap,
+    /// First and last millisecond that samples are read of.
+    pub span: (Millis, Millis),
     /// How old a sample may be.
     pub lookback: Millis,
     /// What becomes the value.
@@ -153,6 +155,8 @@ pub struct SelectPlan {
     pub smoothed: bool,
     /// Whether only count and sum of histograms are looked at.
     pub statistics: bool,
+    /// Where annotations point.
+    pub position: Position,
 }
 
 /// What an instant selector makes of a sample.
@@ -340,6 +344,8 @@ pub struct InfoPlan {
     pub selector: usize,
     /// Where info series are looked up.
     pub map: TimeMap,
+    /// First and last millisecond that samples are read of.
+    pub span: (Millis, Millis),
     /// How old an info sample may be.
     pub lookback: Millis,
     /// Conditions on the names of info metrics.

@@ -14,6 +14,8 @@ use crate::stack;
 #[derive(Debug, Default)]
 pub struct Order {
     times: HashMap<Position, usize>,
+    /// Of `smoothed` instant selectors, where an operator that is done later may begin, too.
+    selectors: HashMap<Position, usize>,
     count: usize,
 }
 
@@ -28,6 +30,12 @@ impl Order {
     /// When `position` is done, counted from the first; 0 where nothing is known about it.
     pub fn of_position(&self, position: Position) -> usize {
         self.times.get(&position).copied().unwrap_or(0)
+    }
+
+    /// When the selector at `position` is done, if one annotates there; otherwise as
+    /// [`Order::of_position`].
+    pub fn of_selector(&self, position: Position) -> usize {
+        self.selectors.get(&position).copied().unwrap_or_else(|| self.of_position(position))
     }
 
     /// What is done again counts as done later.
@@ -64,7 +72,13 @@ fn walk(expr: &Expr, order: &mut Order) {
             }
             order.done(call.span.start);
         }
-        Expr::Vector(_) | Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) => {}
+        Expr::Vector(v) => {
+            if v.smoothed {
+                order.count += 1;
+                order.selectors.insert(v.span.start, order.count);
+            }
+        }
+        Expr::Matrix(_) | Expr::Number(_) | Expr::String(_) => {}
     });
 }
 
@@ -82,5 +96,8 @@ mod tests {
         let at = |part: &str| order.of_position(text.find(part).expect("part") as Position);
         assert!(at("b[") < at("rate") && at("rate") < at("topk") && at("topk") < at("a +"));
         assert_eq!(order.of_position(99), 0);
+        let expr = parse("a smoothed + b", &Options::all()).expect("valid");
+        let order = Order::of(&expr);
+        assert!(order.of_selector(0) < order.of_position(0));
     }
 }

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use norn_model::Millis;
-use norn_model::histogram::{FloatHistogram, ResetHint};
+use norn_model::histogram::ResetHint;
 use norn_model::labels::Labels;
 
 use crate::annotation::NoteKind;
 use crate::block::{Histogram, RowMut};
 use crate::decode::Samples;
 use crate::error::QueryError;
-use crate::histogram::arithmetic::{Incompatible, Notes, add, div, mul, sub};
+use crate::histogram::arithmetic::{Incompatible, add, div, mul, sub};
 use crate::histogram::compare::detect_reset;
 use crate::histogram::layout::compact;
 use crate::plan::Extension;
@@ -24,77 +24,127 @@ use crate::window::{Frame, WindowFn, rate};
 /// How far a time lies behind a sample, and the sample behind that, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
-    pub(super) gone: f64,
-    pub(super) whole: f64,
+    gone: f64,
+    whole: f64,
+}
+
+impl Way {
+    /// To `at`, on the way from one time to the next.
+    pub(super) fn new(from: Millis, at: Millis, to: Millis) -> Self {
+        Self { gone: at.saturating_sub(from) as f64, whole: to.saturating_sub(from) as f64 }
+    }
+}
+
+/// What had to cut custom bounds down to the common ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reconciled {
+    subtraction: bool,
+    addition: bool,
+}
+
+impl Reconciled {
+    /// Names for annotations.
+    pub(super) fn operations(self) -> impl Iterator<Item = &'static str> {
+        [(self.subtraction, "subtraction"), (self.addition, "addition")]
+            .into_iter()
+            .filter_map(|(seen, name)| seen.then_some(name))
+    }
 }
 
 /// What can be interpolated and subtracted.
 pub(super) trait Quantity: Clone {
     /// Whether a reset that the left edge was interpolated across is not looked for again.
     const KNOWS_LEFT_RESET: bool;
+    /// Whether it is taken for a counter between two samples of an instant selector.
+    fn may_count(&self) -> bool;
     /// Whether a counter was reset before `self`.
     fn is_reset(&self, previous: &Self) -> bool;
     /// The value on the way to `next`; a counter that was reset starts from zero.
-    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible>;
+    fn between(
+        &self,
+        next: &Self,
+        way: Way,
+        counter: bool,
+        reconciled: &mut Reconciled,
+    ) -> Result<Self, Incompatible>;
     /// `self - other`.
-    fn minus(&self, other: &Self) -> Result<(Self, Notes), Incompatible>;
+    fn minus(&self, other: &Self, reconciled: &mut Reconciled) -> Result<Self, Incompatible>;
     /// `self + other`.
-    fn plus(&self, other: &Self) -> Result<(Self, Notes), Incompatible>;
+    fn plus(&self, other: &Self, reconciled: &mut Reconciled) -> Result<Self, Incompatible>;
 }
 
 impl Quantity for f64 {
     const KNOWS_LEFT_RESET: bool = false;
 
+    fn may_count(&self) -> bool {
+        false
+    }
+
     fn is_reset(&self, previous: &Self) -> bool {
         self < previous
     }
 
-    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible> {
+    fn between(
+        &self,
+        next: &Self,
+        way: Way,
+        counter: bool,
+        _: &mut Reconciled,
+    ) -> Result<Self, Incompatible> {
         let from = if counter && next < self { 0.0 } else { *self };
-        Ok((from + (next - from) * way.gone / way.whole, Notes::default()))
+        Ok(from + (next - from) * way.gone / way.whole)
     }
 
-    fn minus(&self, other: &Self) -> Result<(Self, Notes), Incompatible> {
-        Ok((self - other, Notes::default()))
+    fn minus(&self, other: &Self, _: &mut Reconciled) -> Result<Self, Incompatible> {
+        Ok(self - other)
     }
 
-    fn plus(&self, other: &Self) -> Result<(Self, Notes), Incompatible> {
-        Ok((self + other, Notes::default()))
+    fn plus(&self, other: &Self, _: &mut Reconciled) -> Result<Self, Incompatible> {
+        Ok(self + other)
     }
 }
 
 impl Quantity for Histogram {
     const KNOWS_LEFT_RESET: bool = true;
 
+    fn may_count(&self) -> bool {
+        self.reset_hint != ResetHint::Gauge
+    }
+
     fn is_reset(&self, previous: &Self) -> bool {
         detect_reset(self, previous)
     }
 
-    fn between(&self, next: &Self, way: Way, counter: bool) -> Result<(Self, Notes), Incompatible> {
+    fn between(
+        &self,
+        next: &Self,
+        way: Way,
+        counter: bool,
+        reconciled: &mut Reconciled,
+    ) -> Result<Self, Incompatible> {
         let share = way.gone / way.whole;
-        if counter && detect_reset(next, self) {
-            let mut scaled = (**next).clone();
-            mul(&mut scaled, share);
-            return Ok((Arc::new(scaled), Notes::default()));
+        let reset = counter && detect_reset(next, self);
+        let mut value = (**next).clone();
+        if !reset {
+            reconciled.subtraction |= sub(&mut value, self)?.bounds_reconciled;
         }
-        let (change, mut notes) = next.minus(self)?;
-        let mut value: FloatHistogram = (*change).clone();
         mul(&mut value, share);
-        notes |= add(&mut value, self)?;
-        value.reset_hint = self.reset_hint;
-        Ok((Arc::new(value), notes))
+        if !reset {
+            reconciled.addition |= add(&mut value, self)?.bounds_reconciled;
+        }
+        Ok(Arc::new(value))
     }
 
-    fn minus(&self, other: &Self) -> Result<(Self, Notes), Incompatible> {
+    fn minus(&self, other: &Self, reconciled: &mut Reconciled) -> Result<Self, Incompatible> {
         let mut value = (**self).clone();
-        let notes = sub(&mut value, other)?;
-        Ok((Arc::new(value), notes))
+        reconciled.subtraction |= sub(&mut value, other)?.bounds_reconciled;
+        Ok(Arc::new(value))
     }
 
-    fn plus(&self, other: &Self) -> Result<(Self, Notes), Incompatible> {
+    fn plus(&self, other: &Self, reconciled: &mut Reconciled) -> Result<Self, Incompatible> {
         let mut value = (**self).clone();
-        let notes = add(&mut value, other)?;
-        Ok((Arc::new(value), notes))
+        reconciled.addition |= add(&mut value, other)?.bounds_reconciled;
+        Ok(Arc::new(value))
     }
 }
 
@@ -109,20 +159,15 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
         frame.present(floats.len() + histograms.len());
         if !floats.is_empty() && !histograms.is_empty() {
             frame.note(NoteKind::MixedRange);
-            continue;
-        }
-        if !floats.is_empty() {
+        } else if !floats.is_empty() {
             let series = (&samples.times[floats.clone()], &samples.values[floats]);
-            if let Ok(Some((change, _))) = edges.increase(series, counter) {
+            if let Some(change) = float_change(&edges, series, counter) {
                 out.set(k, if func == WindowFn::Rate { change / frame.range_seconds() } else { change });
             }
         } else if !histograms.is_empty() {
-            let values = &samples.histograms[histograms.clone()];
-            note_kind(values, counter, frame);
-            match edges.increase((&samples.histogram_times[histograms], values), counter) {
-                Ok(Some((change, notes))) => out.push(k, finished(func, change, notes, frame)),
-                Ok(None) => {}
-                Err(_) => frame.note(NoteKind::MixedSchemas),
+            let series = (&samples.histogram_times[histograms.clone()], &samples.histograms[histograms]);
+            if let Some(change) = histogram_change(func, &edges, series, frame) {
+                out.push(k, change);
             }
         }
     }
@@ -131,26 +176,49 @@ pub fn evaluate(func: WindowFn, frame: &Frame<'_>, samples: &Samples, out: &mut 
     }
 }
 
-fn note_kind(values: &[Histogram], counter: bool, frame: &Frame<'_>) {
-    let gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
-    if counter && values.iter().any(gauge) {
-        frame.note(NoteKind::NotCounter);
-    } else if !counter && !values.iter().all(gauge) {
-        frame.note(NoteKind::NotGauge);
-    }
+fn float_change(edges: &Edges, series: (&[Millis], &[f64]), counter: bool) -> Option<f64> {
+    let bounds = edges.bounds(series.0)?;
+    edges.increase(series, bounds, counter, &mut Reconciled::default()).ok()
 }
 
-fn finished(func: WindowFn, change: Histogram, notes: Notes, frame: &Frame<'_>) -> Histogram {
-    if notes.bounds_reconciled {
-        frame.note_about(NoteKind::ReconciledBounds, "subtraction");
+fn histogram_change(
+    func: WindowFn,
+    edges: &Edges,
+    series: (&[Millis], &[Histogram]),
+    frame: &Frame<'_>,
+) -> Option<Histogram> {
+    let counter = func != WindowFn::Delta;
+    let (first, last) = edges.bounds(series.0)?;
+    let between = series.1.get(first..=last)?;
+    let custom = between.first()?.has_custom_buckets();
+    let mut same = between.iter().take_while(|h| h.has_custom_buckets() == custom);
+    if counter && same.clone().any(|h| h.reset_hint == ResetHint::Gauge) {
+        frame.note(NoteKind::NotCounter);
     }
+    if same.by_ref().count() < between.len() {
+        frame.note(NoteKind::MixedSchemas);
+        return None;
+    }
+    let mut reconciled = Reconciled::default();
+    let change = edges.increase(series, (first, last), counter, &mut reconciled);
+    if !counter
+        && let Ok((left, right)) = edges.values(series, (first, last), counter, &mut Reconciled::default())
+        && (left.may_count() || right.may_count())
+    {
+        frame.note(NoteKind::NotGauge);
+    }
+    reconciled.operations().for_each(|name| frame.note_about(NoteKind::ReconciledBounds, name));
+    let Ok(change) = change else {
+        frame.note(NoteKind::MixedSchemas);
+        return None;
+    };
     let mut change = Arc::unwrap_or_clone(change);
     if func == WindowFn::Rate {
         div(&mut change, frame.range_seconds());
     }
     change.reset_hint = ResetHint::Gauge;
     compact(&mut change);
-    Arc::new(change)
+    Some(Arc::new(change))
 }
 
 /// A window whose edges get values.
@@ -196,13 +264,11 @@ impl Edges {
         (times, values): (&[Millis], &[T]),
         (first, last): (usize, usize),
         counter: bool,
-    ) -> Result<(T, T, Notes), Incompatible> {
-        let mut notes = Notes::default();
+        reconciled: &mut Reconciled,
+    ) -> Result<(T, T), Incompatible> {
         let mut at = |i: usize, t: Millis| {
-            let way = Way { gone: (t - times[i]) as f64, whole: (times[i + 1] - times[i]) as f64 };
-            let (value, more) = values[i].between(&values[i + 1], way, counter)?;
-            notes |= more;
-            Ok(value)
+            let way = Way::new(times[i], t, times[i + 1]);
+            values[i].between(&values[i + 1], way, counter, reconciled)
         };
         let left = if self.is_smoothed() && times[first] < self.start && first < last {
             at(first, self.start)?
@@ -214,28 +280,25 @@ impl Edges {
         } else {
             values[last].clone()
         };
-        Ok((left, right, notes))
+        Ok((left, right))
     }
 
     fn increase<T: Quantity>(
         &self,
         series: (&[Millis], &[T]),
+        bounds: (usize, usize),
         counter: bool,
-    ) -> Result<Option<(T, Notes)>, Incompatible> {
-        let Some((first, last)) = self.bounds(series.0) else { return Ok(None) };
-        let (left, right, mut notes) = self.values(series, (first, last), counter)?;
-        let (mut result, more) = right.minus(&left)?;
-        notes |= more;
+        reconciled: &mut Reconciled,
+    ) -> Result<T, Incompatible> {
+        let (left, right) = self.values(series, bounds, counter, reconciled)?;
+        let result = right.minus(&left, reconciled)?;
         if !counter {
-            return Ok(Some((result, notes)));
+            return Ok(result);
         }
-        if let Some((lost, more)) = self.lost(series, (first, last), (left, right))? {
-            let (sum, again) = result.plus(&lost)?;
-            result = sum;
-            notes |= more;
-            notes |= again;
+        match self.lost(series, bounds, (left, right), reconciled)? {
+            Some(lost) => result.plus(&lost, reconciled),
+            None => Ok(result),
         }
-        Ok(Some((result, notes)))
     }
 
     /// What a counter had at its resets between the edges, in sum.
@@ -244,7 +307,8 @@ impl Edges {
         (times, values): (&[Millis], &[T]),
         (first, last): (usize, usize),
         (left, right): (T, T),
-    ) -> Result<Option<(T, Notes)>, Incompatible> {
+        reconciled: &mut Reconciled,
+    ) -> Result<Option<T>, Incompatible> {
         let (mut previous, mut from) = (left, first + 1);
         let across = self.is_smoothed() && times[first] < self.start && first < last;
         if T::KNOWS_LEFT_RESET && across && values[from].is_reset(&values[first]) {
@@ -255,16 +319,12 @@ impl Edges {
         if from > last {
             return Ok(None);
         }
-        let mut lost: Option<(T, Notes)> = None;
+        let mut lost: Option<T> = None;
         for current in values[from..last].iter().cloned().chain([right]) {
             if current.is_reset(&previous) {
                 lost = Some(match lost {
-                    None => (previous, Notes::default()),
-                    Some((sum, mut notes)) => {
-                        let (sum, more) = sum.plus(&previous)?;
-                        notes |= more;
-                        (sum, notes)
-                    }
+                    None => previous,
+                    Some(sum) => sum.plus(&previous, reconciled)?,
                 });
             }
             previous = current;
@@ -288,7 +348,10 @@ pub fn points(
     let reach = edges.reach(&samples.times);
     let (times, values) = (&samples.times[reach.clone()], &samples.values[reach]);
     let Some((first, last)) = edges.bounds(times) else { return Ok(None) };
-    let Ok((left, right, _)) = edges.values((times, values), (first, last), false) else { return Ok(None) };
+    let Ok((left, right)) = edges.values((times, values), (first, last), false, &mut Reconciled::default())
+    else {
+        return Ok(None);
+    };
     let mut floats = vec![(start, left)];
     let inside = times.iter().zip(values).filter(|(t, _)| **t > start && **t < end);
     floats.extend(inside.map(|(t, v)| (*t, *v)));

@@ -26,10 +26,14 @@ pub(super) fn evaluate<'q>(
     grid: Grid,
     q: &'q Query,
 ) -> Result<Table<'q>, QueryError> {
-    let Some(limits) = limits(plan, param, input.series.len(), grid, q)? else {
-        // What is not picked is evaluated all the same: it may annotate.
-        input.for_each(q, |_, _| Ok(()))?;
-        return Table::empty(q, &grid);
+    let limits = match limits(plan, param, input.series.len(), grid, q) {
+        Ok(Some(limits)) => limits,
+        nothing => {
+            // What is not picked is evaluated all the same: it may annotate, or fail first.
+            input.for_each(q, |_, _| Ok(()))?;
+            nothing?;
+            return Table::empty(q, &grid);
+        }
     };
     let groups = Groups::new(plan, &input);
     let mut order: Vec<u32> = Vec::new();

@@ -71,8 +71,10 @@ impl Walk<'_, '_> {
     fn step(&mut self, k: usize) -> Result<(), QueryError> {
         let many: Vec<usize> = present(self.many, k);
         let one: Vec<usize> = present(self.one, k);
-        let (fill_many, fill_one) = self.fills();
-        if (many.is_empty() && fill_many.is_none()) || (one.is_empty() && fill_one.is_none()) {
+        // As the reference does: with `group_right`, too, the left value is the many side's.
+        let (fill_many, fill_one) = (self.plan.matching.fill_left, self.plan.matching.fill_right);
+        let fills = fill_many.is_some() || fill_one.is_some();
+        if (many.is_empty() && one.is_empty()) || ((many.is_empty() || one.is_empty()) && !fills) {
             return Ok(());
         }
         self.partner.fill(NONE);
@@ -108,16 +110,6 @@ impl Walk<'_, '_> {
             self.pair(k, signature, (&series, Cell::Float(value)), (labels, cell))?;
         }
         Ok(())
-    }
-
-    /// Values for missing elements of the many side and of the one side.
-    fn fills(&self) -> (Option<f64>, Option<f64>) {
-        let matching = &self.plan.matching;
-        if is_swapped(self.plan) {
-            (matching.fill_right, matching.fill_left)
-        } else {
-            (matching.fill_left, matching.fill_right)
-        }
     }
 
     /// Labels of an element that is filled in.
