@@ -10,8 +10,11 @@ use norn_wire::settings::FoldSettings;
 use crate::traffic::{Content, Item, Part, Sent, metric};
 use crate::value::{Value, histogram};
 
-/// Samples by tenant, series and time.
+/// Samples of a series by time.
 pub type Samples = BTreeMap<Millis, Value>;
+
+/// Length of a window; half of it behind a tenant's newest sample nothing is taken in order.
+pub const RANGE: Millis = 2 * 60 * 60 * 1000;
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +34,45 @@ pub struct Fold {
 #[derive(Clone, Debug)]
 struct TenantFold {
     settings: FoldSettings,
-    newest: Millis,
-    series: BTreeMap<u8, Samples>,
+    /// Newest time of the tenant, before the first record none.
+    newest: Option<Millis>,
+    series: BTreeMap<u8, Series>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Series {
+    /// Newest time that came in order.
+    newest: Option<Millis>,
+    samples: Samples,
+}
+
+/// Which times a record is taken for.
+#[derive(Clone, Copy)]
+struct Bounds {
+    min_valid: Millis,
+    min_late: Millis,
+    window: Millis,
+}
+
+impl Bounds {
+    fn admit_late(&self, t: Millis) -> Result<(), &'static str> {
+        match self.window {
+            0 if t < self.min_valid => Err("sample-timestamp-too-old"),
+            0 => Err("sample-out-of-order"),
+            _ if t < self.min_late => Err("sample-timestamp-too-old"),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit_first(&self, t: Millis) -> Result<(), &'static str> {
+        if t >= self.min_valid { Ok(()) } else { self.admit_late(t) }
+    }
 }
 
 impl Default for TenantFold {
     fn default() -> Self {
         let settings = FoldSettings { native_histograms: true, ..FoldSettings::default() };
-        Self { settings, newest: Millis::MIN, series: BTreeMap::new() }
+        Self { settings, newest: None, series: BTreeMap::new() }
     }
 }
 
@@ -62,30 +96,41 @@ impl Fold {
     /// The series of a tenant.
     pub fn series(&self, tenant: u8) -> impl Iterator<Item = (u8, &Samples)> {
         let series = self.tenants.get(&tenant).into_iter().flat_map(|t| &t.series);
-        series.map(|(number, samples)| (*number, samples))
+        series.map(|(number, series)| (*number, &series.samples))
     }
 }
 
 impl TenantFold {
     /// Takes samples; gives the ids of refusals in order.
     fn write(&mut self, parts: &[Part]) -> Vec<&'static str> {
-        let mut refused = Vec::new();
+        let Some(first) = parts.first() else { return Vec::new() };
+        let (newest, window) = (self.newest.unwrap_or(first.t), self.settings.out_of_order_window);
+        let bounds = Bounds { min_valid: newest - RANGE / 2, min_late: newest - window, window };
         let parts: Vec<&Part> = parts.iter().filter(|p| self.counts(p)).collect();
+        let (mut limited, mut refused) = (Vec::new(), Vec::new());
+        let mut targets = Vec::new();
         for part in &parts {
-            if self.series.contains_key(&part.series) {
-                continue;
+            let known = self.series.contains_key(&part.series);
+            let target = match bounds.admit_first(part.t) {
+                _ if known => Ok(()),
+                Err(id) => Err(Some(id)),
+                Ok(()) => self.limit(part.series).map_or(Ok(()), |id| {
+                    limited.push(id);
+                    Err(None)
+                }),
+            };
+            if target.is_ok() {
+                self.series.entry(part.series).or_default();
             }
-            match self.limit(part.series) {
-                Some(id) => refused.push(id),
-                None => _ = self.series.insert(part.series, Samples::new()),
-            }
+            targets.push(target);
         }
-        for part in parts {
-            if self.series.contains_key(&part.series) {
-                refused.extend(self.append(part));
-            }
+        for (part, target) in parts.into_iter().zip(targets) {
+            refused.extend(match target {
+                Ok(()) => self.append(part, bounds),
+                Err(id) => id,
+            });
         }
-        refused
+        limited.into_iter().chain(refused).collect()
     }
 
     /// Whether a sample is looked at.
@@ -102,26 +147,27 @@ impl TenantFold {
         (metric_limit > 0 && same as u64 >= metric_limit).then_some("max-series-per-metric")
     }
 
-    fn append(&mut self, part: &Part) -> Option<&'static str> {
-        let (t, window) = (part.t, self.settings.out_of_order_window);
-        let samples = self.series.entry(part.series).or_default();
-        let newest = samples.last_key_value();
-        let value = value(part.item, newest.map(|(_, value)| value));
-        if newest.is_some_and(|(newest, _)| t < *newest) {
-            if window == 0 {
-                return Some("sample-out-of-order");
-            }
-            if t < self.newest - window {
-                return Some("sample-timestamp-too-old");
-            }
+    fn append(&mut self, part: &Part, bounds: Bounds) -> Option<&'static str> {
+        let t = part.t;
+        let Series { newest, samples } = self.series.entry(part.series).or_default();
+        let value = value(part.item, newest.and_then(|newest| samples.get(&newest)));
+        let in_order = t >= bounds.min_valid && newest.is_none_or(|newest| t > newest);
+        let is_newest = t >= bounds.min_valid && *newest == Some(t);
+        if !in_order
+            && !is_newest
+            && let Err(id) = bounds.admit_late(t)
+        {
+            return Some(id);
         }
         match samples.get(&t) {
             Some(stored) if *stored == value => return None,
             Some(_) => return Some("sample-duplicate-timestamp"),
-            None => {}
+            None => _ = samples.insert(t, value),
         }
-        samples.insert(t, value);
-        self.newest = self.newest.max(t);
+        if in_order {
+            *newest = Some(t);
+        }
+        self.newest = self.newest.max(Some(t));
         None
     }
 }
