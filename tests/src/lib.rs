@@ -8,8 +8,10 @@
 //! | [`prometheus`] | the oracle and sender, and its node_exporter |
 //! | [`api`] | queries over HTTP |
 //! | [`push`] | remote-write requests by hand |
+//! | [`disk`] | small real file systems that can be made to fail |
 //! | [`read`] | remote read by hand |
 //! | [`ledger`] | what was acknowledged, held against what is there |
+//! | [`trace`] | system calls of a process, in order |
 //! | [`compare`] | two JSON answers, value by value |
 //! | [`generator`] | data and queries made from a seed |
 //! | [`differential`] | generated queries asked of both servers |
@@ -17,6 +19,7 @@
 pub mod api;
 pub mod compare;
 pub mod differential;
+pub mod disk;
 pub mod generator;
 pub mod ledger;
 pub mod norn;
@@ -24,3 +27,4 @@ pub mod process;
 pub mod prometheus;
 pub mod push;
 pub mod read;
+pub mod trace;

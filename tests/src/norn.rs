@@ -16,6 +16,8 @@ pub struct Norn {
     pub process: Process,
     /// Where it listens.
     pub server: Server,
+    /// The program, maybe behind a command that runs it.
+    command: Vec<String>,
     args: Vec<String>,
     dir: TempDir,
 }
@@ -49,32 +51,36 @@ pub fn refused(args: &[String]) -> Result<String> {
 impl Norn {
     /// Starts the newcomer's configuration with extra flags and waits until it is ready.
     pub fn start(extra: &[&str]) -> Result<Self> {
-        Self::launch(extra, |args, log| Process::start(&binary()?, args, log))
+        Self::start_under(&[], extra)
     }
 
     /// As [`Norn::start`] in a process that may have only `files` open at once.
     pub fn start_with_open_files(files: u32, extra: &[&str]) -> Result<Self> {
-        Self::launch(extra, |args, log| {
-            let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
-            let program = binary()?.display().to_string();
-            let args = [vec!["-c".to_owned(), script, program], args.to_vec()].concat();
-            Process::start(Path::new("/bin/sh"), &args, log)
-        })
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Self::start_under(&["/bin/sh", "-c", &script], extra)
     }
 
-    fn launch(extra: &[&str], run: impl FnOnce(&[String], &Path) -> Result<Process>) -> Result<Self> {
+    /// As [`Norn::start`] by a command that becomes the program it is given.
+    pub fn start_under(wrapper: &[&str], extra: &[&str]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let port = free_port()?;
-        let mut args = vec![
-            format!("-server.http-listen-port={port}"),
-            format!("-data-dir={}", dir.path().join("data").display()),
-        ];
-        args.extend(extra.iter().map(|s| (*s).to_owned()));
+        let data = format!("-data-dir={}", dir.path().join("data").display());
         let server = Server { host: format!("127.0.0.1:{port}"), prefix: "/prometheus" };
-        let process = run(&args, &dir.path().join("log"))?;
-        let norn = Self { process, server, args, dir };
+        let mut command: Vec<String> = wrapper.iter().map(|s| (*s).to_owned()).collect();
+        command.push(binary()?.display().to_string());
+        let own = [format!("-server.http-listen-port={port}"), data];
+        let extra = extra.iter().map(|s| (*s).to_owned());
+        let args: Vec<String> =
+            own.into_iter().filter(|o| !is_given(extra.clone(), o)).chain(extra.clone()).collect();
+        let process = Self::run(&command, &args, &dir.path().join("log"))?;
+        let mut norn = Self { process, server, command, args, dir };
         norn.wait_ready()?;
         Ok(norn)
+    }
+
+    fn run(command: &[String], args: &[String], log: &Path) -> Result<Process> {
+        let (program, own) = command.split_first().context("no program")?;
+        Process::start(Path::new(program), &[own, args].concat(), log)
     }
 
     /// `kill -9`, then the same command line again.
@@ -91,15 +97,14 @@ impl Norn {
 
     /// Starts it again and does not wait for it.
     pub fn spawn(&mut self) -> Result<()> {
-        self.process = Process::start(&binary()?, &self.args, &self.log_path())?;
+        self.process = Self::run(&self.command, &self.args, &self.log_path())?;
         Ok(())
     }
 
     /// Starts it again with these flags besides those of before.
     pub fn restart_with(&mut self, flags: &[&str]) -> Result<()> {
         for flag in flags {
-            let name = flag.split('=').next().unwrap_or(flag);
-            self.args.retain(|a| a.split('=').next() != Some(name));
+            self.args.retain(|a| !is_given(std::iter::once((*flag).to_owned()), a));
             self.args.push((*flag).to_owned());
         }
         self.restart()
@@ -107,7 +112,8 @@ impl Norn {
 
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let flag = self.args.iter().find_map(|a| a.strip_prefix("-data-dir="));
+        PathBuf::from(flag.unwrap_or_default())
     }
 
     /// What it has logged so far.
@@ -119,9 +125,20 @@ impl Norn {
         self.dir.path().join("log")
     }
 
-    fn wait_ready(&self) -> Result<()> {
-        self.server
-            .wait_ready("/ready", Duration::from_secs(60))
+    /// Waits until it is ready, or has ended.
+    fn wait_ready(&mut self) -> Result<()> {
+        let (server, process) = (&self.server, &mut self.process);
+        let ready = server.wait_for("/ready", Duration::from_secs(60), || {
+            Ok(!process.is_running() || server.get("/ready")?.status == 200)
+        });
+        ready
+            .and_then(|()| if self.process.is_running() { Ok(()) } else { bail!("norn ended") })
             .with_context(|| format!("norn's log:\n{}", self.log()))
     }
+}
+
+/// Whether one of `flags` sets what `flag` sets.
+fn is_given(mut flags: impl Iterator<Item = String>, flag: &str) -> bool {
+    let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+    flags.any(|f| name(&f) == name(flag))
 }

@@ -47,11 +47,37 @@ impl Process {
 
     /// SIGTERM, then waits up to `patience`.
     pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let status = Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        self.signal("-TERM")?;
+        self.wait(patience)
+    }
+
+    /// Holds all threads where they are, in none of the system's calls.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("-STOP")?;
+        loop {
+            let mut stopped = true;
+            for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+                let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+                stopped &= stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
+            }
+            if stopped {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets go on what [`Process::pause`] held.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.id().to_string()]).status()?;
         if !status.success() {
             bail!("cannot signal {}", self.name);
         }
-        self.wait(patience)
+        Ok(())
     }
 
     /// Waits up to `patience` for the process to end.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -37,6 +37,18 @@ pub const ALL: &[Component] = &[
         how: "`apt-get install prometheus-node-exporter`, or put node_exporter on the PATH",
         find: find_node_exporter,
         install: install_node_exporter,
+    },
+    Component {
+        name: "small disks",
+        how: "needs root, loop devices, and Debian's packages e2fsprogs, mount and util-linux; in a container --privileged",
+        find: find_small_disks,
+        install: || install_packages(&["e2fsprogs", "mount", "util-linux"]),
+    },
+    Component {
+        name: "strace",
+        how: "`apt-get install strace`; in a container it needs --cap-add=SYS_PTRACE",
+        find: find_strace,
+        install: || install_packages(&["strace"]),
     },
 ];
 
@@ -116,14 +128,33 @@ fn find_node_exporter() -> Option<PathBuf> {
 }
 
 fn install_node_exporter() -> Result<()> {
+    install_packages(&["prometheus-node-exporter"])
+}
+
+/// `unshare`, where a file system on a loop device can be mounted in a namespace of its own.
+fn find_small_disks() -> Option<PathBuf> {
+    let unshare = run::which("unshare")?;
+    // In the namespace a tmpfs hides /mnt, and takes everything along when it goes.
+    let script = "mount -t tmpfs -o size=8m none /mnt && cd /mnt && mkdir disk && truncate -s 4m image \
+                  && mkfs.ext4 -q image && mount -o loop image disk";
+    let args = ["--mount", "--propagation", "private", "sh", "-c", script];
+    let probe = Command::new(&unshare).args(args).stdin(Stdio::null()).output().ok()?;
+    probe.status.success().then_some(unshare)
+}
+
+/// `strace`, where it may trace.
+fn find_strace() -> Option<PathBuf> {
+    let strace = run::which("strace")?;
+    let probe = Command::new(&strace).args(["-f", "-o", "/dev/null", "true"]).output().ok()?;
+    probe.status.success().then_some(strace)
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
     if run::which("apt-get").is_none() {
         bail!("no apt-get on this system");
     }
     run::check(run::command("apt-get", &["-qq", "update"]))?;
-    let mut install = run::command(
-        "apt-get",
-        &["-qq", "-y", "--no-install-recommends", "install", "prometheus-node-exporter"],
-    );
-    install.env("DEBIAN_FRONTEND", "noninteractive");
+    let mut install = run::command("apt-get", &["-qq", "-y", "--no-install-recommends", "install"]);
+    install.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
     run::check(install)
 }

@@ -38,7 +38,21 @@ const PARTS: &[Part] = &[
         full: false,
         run: integration,
     },
-    Part { name: "faults", budget: minutes(2), needs: &[], full: false, run: faults },
+    Part { name: "faults", budget: minutes(3), needs: &[], full: false, run: faults },
+    Part {
+        name: "faults of disks",
+        budget: minutes(1),
+        needs: &["small disks"],
+        full: false,
+        run: || run::check(tests_of(FAULTS_OF_DISKS)),
+    },
+    Part {
+        name: "system calls",
+        budget: minutes(1),
+        needs: &["strace"],
+        full: false,
+        run: || run::check(tests_of(SYSTEM_CALLS)),
+    },
     Part {
         name: "generated queries, all",
         budget: minutes(5),
@@ -53,6 +67,9 @@ const PARTS: &[Part] = &[
 
 /// Tests that make a fault under load.
 const FAULTS: &str = "faults::";
+/// Those of them that need small disks, and strace.
+const FAULTS_OF_DISKS: &str = "faults::small_disk::";
+const SYSTEM_CALLS: &str = "faults::system_calls::";
 
 /// Runs the parts; the error names the first that failed.
 pub fn run(args: &[String]) -> Result<()> {
@@ -186,7 +203,7 @@ fn tests_of(filter: &str) -> Command {
 /// One after the other: each is to have the machine for its load.
 fn faults() -> Result<()> {
     let mut test = tests_of(FAULTS);
-    test.arg("--test-threads=1");
+    test.args(["--test-threads=1", "--skip", FAULTS_OF_DISKS, "--skip", SYSTEM_CALLS]);
     run::check(test)
 }
 

@@ -4,9 +4,13 @@
 //! |---|---|
 //! | `kill` | `kill -9`, SIGTERM, other partitions |
 //! | `files` | damaged segments, a second process on the same data |
+//! | `small_disk` | full, read-only and failing disks; as root only |
+//! | `system_calls` | none: what is synced before it is acknowledged, as the system sees it |
 
 mod files;
 mod kill;
+mod small_disk;
+mod system_calls;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
