@@ -64,6 +64,9 @@ pub struct SegmentHeader {
     pub previous_end: u64,
     /// What frame checksums are XORed with.
     pub salt: u32,
+    /// When the segment was begun, Unix seconds by the clock of records; 0 when not known. Decides
+    /// nothing but how long history is kept, so the checksum leaves it out.
+    pub begun: u32,
     /// Per partition the offset of its next record.
     pub next: Vec<Offset>,
 }
@@ -108,6 +111,7 @@ impl SegmentHeader {
         out[24..32].copy_from_slice(&self.previous_end.to_le_bytes());
         out[32..36].copy_from_slice(&self.salt.to_le_bytes());
         out[36..40].copy_from_slice(&(self.next.len() as u32).to_le_bytes());
+        out[44..48].copy_from_slice(&self.begun.to_le_bytes());
         for (slot, next) in out[PREFIX..].chunks_exact_mut(8).zip(&self.next) {
             slot.copy_from_slice(&next.to_le_bytes());
         }
@@ -136,6 +140,7 @@ impl SegmentHeader {
             sequence: field(16),
             previous_end: field(24),
             salt: u32_at(bytes, 32).unwrap_or(0),
+            begun: u32_at(bytes, 44).unwrap_or(0),
             next: (0..partitions).map(|p| field(PREFIX + 8 * p)).collect(),
         };
         if header.sequence > MAX_NUMBER || header.next.iter().any(|n| *n > MAX_NUMBER) {
@@ -353,7 +358,8 @@ mod tests {
 
     #[test]
     fn segment_header_round_trips_and_refuses_damage() {
-        let header = SegmentHeader { sequence: 9, previous_end: 8192, salt: 5, next: vec![1, 1 << 62, 3] };
+        let header =
+            SegmentHeader { sequence: 9, previous_end: 8192, salt: 5, begun: 6, next: vec![1, 1 << 62, 3] };
         let mut bytes = header.encode();
         assert_eq!(bytes.len(), 4096);
         assert_eq!(&bytes[..16], b"NORNLOG\0\x01\0\0\0\0\x10\0\0");

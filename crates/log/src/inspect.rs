@@ -299,6 +299,7 @@ impl Walker<'_> {
             sequence: file.sequence,
             previous_end: previous.map_or(0, |p| p.end),
             salt,
+            begun: 0,
             next: self.next.iter().map(|n| n.unwrap_or(0)).collect(),
         };
         let problem = match (file.len, &file.header) {

@@ -51,7 +51,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use futures::future::BoxFuture;
@@ -137,9 +137,10 @@ impl EmbeddedLog {
             sequence: last.map_or(0, |s| s.header.sequence + 1),
             previous_end: last.map_or(0, |s| s.end()),
             salt: last.map_or(options.salt, |s| s.header.salt.wrapping_add(1)),
+            begun: 0,
             next: found.next.clone(),
         };
-        let created = segments::create(&*fs, dir, header, spare).map_err(|e| failed(dir, &e))?;
+        let created = segments::create(&*fs, dir, header, spare).map_err(|e| failed(dir, &e.error))?;
         let Created { segment, file } = created;
         found.segments.push_back(Arc::clone(&segment));
         let shared = Arc::new(Shared {
@@ -151,6 +152,8 @@ impl EmbeddedLog {
             segments: Segments::new(found.segments),
             spares,
             keep: Mutex::new(vec![0; known]),
+            retention: options.retention,
+            newest: AtomicI64::new(0),
             counters: Counters::default(),
             failed: AtomicBool::new(false),
         });
@@ -286,9 +289,8 @@ impl IngestLog for EmbeddedLog {
         let mut keep = self.shared.keep.lock();
         let point = &mut keep[partition as usize];
         *point = before.max(*point);
-        for segment in self.shared.segments.trim(&keep) {
-            self.shared.spares.retire(segment);
-        }
+        drop(keep);
+        self.shared.let_go();
         Ok(())
     }
 }

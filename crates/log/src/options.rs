@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use norn_contract::log::LogError;
 
@@ -18,6 +19,16 @@ pub enum Compression {
     /// Records of version 2 as columns, where that makes them smaller.
     #[default]
     Columns,
+}
+
+/// How long trimmed segments are kept as history. What may not be trimmed stays in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments whose newest record is younger stay, by the time of the newest record of all.
+    /// Zero: age does not matter.
+    pub period: Duration,
+    /// Oldest segments go while the log is larger than this many bytes. 0: size does not matter.
+    pub bytes: u64,
 }
 
 /// Told once when the log can not go on.
@@ -43,6 +54,8 @@ pub struct Options {
     pub spare_segments: usize,
     /// Trimmed segments that are kept besides, to be used again without being filled.
     pub recycled_segments: usize,
+    /// How long trimmed segments are kept as history: not at all by default, when both are zero.
+    pub retention: Retention,
     /// How values are kept on disk.
     pub compression: Compression,
     /// Salt of the first segment of a new log; random by default.
@@ -64,6 +77,7 @@ impl Options {
             memory_bytes: 64 << 20,
             spare_segments: 1,
             recycled_segments: 4,
+            retention: Retention::default(),
             compression: Compression::default(),
             salt: RandomState::new().hash_one(0) as u32,
             on_fatal: None,

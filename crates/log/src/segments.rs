@@ -1,7 +1,7 @@
 //! The segments that are kept, oldest first, and the making of new ones.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{Error, ErrorKind, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use norn_contract::fs::{File, FileSystem, OpenMode};
 use norn_contract::log::{LogError, Offset, Partition};
+use norn_model::Millis;
 use parking_lot::Mutex;
 
 use crate::format::SegmentHeader;
+use crate::options::Retention;
 
 /// One segment.
 pub struct Segment {
@@ -97,8 +99,8 @@ impl Segments {
     }
 
     /// Takes out the oldest segments of which no record is at or above its partition's point in
-    /// `keep`.
-    pub fn trim(&self, keep: &[Offset]) -> Vec<Arc<Segment>> {
+    /// `keep`, unless `retention` keeps them. `newest` is the time of the newest record in seconds.
+    pub fn trim(&self, keep: &[Offset], retention: &Retention, newest: u32) -> Vec<Arc<Segment>> {
         let mut list = self.list.lock();
         let mut out = Vec::new();
         while let (Some(old), Some(next)) = (list.front(), list.get(1)) {
@@ -107,13 +109,33 @@ impl Segments {
                 let frames = frames(p as Partition);
                 frames.is_empty() || keep.get(p).is_some_and(|k| *k >= frames.end)
             };
-            if !(0..next.header.next.len()).all(gone) {
+            if !(0..next.header.next.len()).all(gone) || is_history(&list, retention, newest) {
                 break;
             }
             out.extend(list.pop_front());
         }
         out
     }
+}
+
+/// Whether the oldest segment is kept for its own sake.
+fn is_history(list: &VecDeque<Arc<Segment>>, retention: &Retention, newest: u32) -> bool {
+    if *retention == Retention::default() {
+        return false;
+    }
+    // A segment ended when the next one began.
+    let begun = |s: &Arc<Segment>| (s.header.begun > 0).then_some(s.header.begun);
+    let ended = list.iter().skip(1).find_map(begun);
+    let newest = list.iter().filter_map(begun).max().unwrap_or(0).max(newest);
+    let age = ended.map_or(0, |ended| newest.saturating_sub(ended));
+    let too_old = !retention.period.is_zero() && u64::from(age) >= retention.period.as_secs();
+    let too_large = retention.bytes > 0 && list.iter().map(|s| s.end()).sum::<u64>() > retention.bytes;
+    !too_old && !too_large
+}
+
+/// Unix seconds of a time in milliseconds; 0 when there are none.
+pub fn seconds(time: Millis) -> u32 {
+    u32::try_from(time / 1000).unwrap_or(0)
 }
 
 /// Error text with the file's name.
@@ -139,46 +161,80 @@ pub struct Created {
     pub file: Box<dyn File>,
 }
 
-/// Makes a durable segment with `header`, from `spare` or as a new file.
+/// A segment that could not be made.
+pub struct NotCreated {
+    /// Why.
+    pub error: Error,
+    /// The spare, when it is as it was.
+    pub spare: Option<PathBuf>,
+}
+
+/// Makes a durable segment with `header`, from `spare` or as a new file. After an error the file
+/// may have its name all the same, so nothing may be written to the segment before it.
 pub fn create(
     fs: &dyn FileSystem,
     dir: &Path,
     header: SegmentHeader,
     spare: Option<PathBuf>,
-) -> std::io::Result<Created> {
-    let mode = if spare.is_some() { OpenMode::Write } else { OpenMode::Create };
-    let from = spare.unwrap_or_else(|| dir.join(format!("{:020}.tmp", header.sequence)));
+) -> Result<Created, NotCreated> {
     let path = path_of(dir, header.sequence);
-    let written = fs.open(&from, mode).and_then(|file| {
-        file.write_at(&mut [IoSlice::new(&header.encode())], 0)?;
-        file.sync_data()?;
-        Ok(file)
-    });
-    let file = match written {
-        Ok(file) => file,
-        Err(e) => {
-            if is_full(&e)
-                && let Err(e) = fs.remove(&from)
-            {
-                tracing::warn!(file = %from.display(), error = %e, "can not remove an unfinished segment");
-            }
-            return Err(e);
+    let (opened, from) = match spare {
+        Some(spare) => match fs.open(&spare, OpenMode::Write) {
+            Err(error) => return Err(NotCreated { error, spare: Some(spare) }),
+            opened => (opened, spare),
+        },
+        None => {
+            let unfinished = dir.join(format!("{:020}.tmp", header.sequence));
+            (create_anew(fs, &unfinished), unfinished)
         }
     };
-    fs.rename(&from, &path)?;
-    fs.sync_dir(dir)?;
+    let named = opened.and_then(|file| {
+        file.write_at(&mut [IoSlice::new(&header.encode())], 0)?;
+        file.sync_data()?;
+        fs.rename(&from, &path)?;
+        Ok(file)
+    });
+    let gone = |error| NotCreated { error, spare: None };
+    let file = named.map_err(|e| {
+        // On a full disk it would take room that others need.
+        if let Err(error) = fs.remove(&from)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::warn!(file = %from.display(), %error, "can not remove an unfinished segment");
+        }
+        gone(e)
+    })?;
+    fs.sync_dir(dir).map_err(gone)?;
     let end = header.len() as u64;
     Ok(Created { segment: Arc::new(Segment::new(path, header, end)), file })
 }
 
+/// A new file; one that an earlier try left is removed.
+fn create_anew(fs: &dyn FileSystem, path: &Path) -> std::io::Result<Box<dyn File>> {
+    match fs.open(path, OpenMode::Create) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            fs.remove(path)?;
+            fs.open(path, OpenMode::Create)
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn segments(next: &[&[Offset]]) -> Segments {
         let segment = |(i, next): (usize, &&[Offset])| {
-            let header =
-                SegmentHeader { sequence: i as u64 + 5, previous_end: 0, salt: 0, next: next.to_vec() };
+            let header = SegmentHeader {
+                sequence: i as u64 + 5,
+                previous_end: 0,
+                salt: 0,
+                begun: 100 * i as u32,
+                next: next.to_vec(),
+            };
             Arc::new(Segment::new(PathBuf::new(), header, 4096))
         };
         Segments::new(next.iter().enumerate().map(segment).collect())
@@ -204,10 +260,35 @@ mod tests {
     #[test]
     fn trims_only_what_every_partition_lets_go() {
         let s = segments(&[&[0, 0, 0], &[4, 2, 0], &[9, 2, 0], &[9, 6, 0]]);
-        assert!(s.trim(&[4, 1, 0]).is_empty());
-        assert_eq!(s.trim(&[9, 2, 0]).len(), 2);
+        let trim = |keep: &[Offset]| s.trim(keep, &Retention::default(), 0).len();
+        assert_eq!(trim(&[4, 1, 0]), 0);
+        assert_eq!(trim(&[9, 2, 0]), 2);
         assert_eq!((s.first(0), s.first(1), s.first(2)), (9, 2, 0));
-        assert_eq!(s.trim(&[100, 100, 100]).len(), 1);
+        assert_eq!(trim(&[100, 100, 100]), 1);
         assert_eq!(s.size().0, 1);
+    }
+
+    #[test]
+    fn history_stays_until_it_is_too_old_or_too_large() {
+        // Begun at (unknown), 100, 200, 300 seconds; each has 4096 bytes.
+        let next: [&[Offset]; 4] = [&[0], &[4], &[9], &[12]];
+        let trim = |keep, seconds, bytes, newest| {
+            let retention = Retention { period: Duration::from_secs(seconds), bytes };
+            segments(&next).trim(&[keep], &retention, newest).len()
+        };
+        assert_eq!(trim(100, 0, 0, 0), 3);
+        assert_eq!(trim(100, 250, 0, 0), 0);
+        assert_eq!(trim(100, 250, 0, 349), 0);
+        assert_eq!(trim(100, 250, 0, 350), 1);
+        assert_eq!(trim(100, 250, 0, 10_000), 3);
+        assert_eq!(trim(100, 0, 3 * 4096, 0), 1);
+        assert_eq!(trim(100, 0, 1, 0), 3);
+        assert_eq!(trim(100, 0, 5 * 4096, 10_000), 0);
+        // The first limit that is reached counts.
+        assert_eq!(trim(100, 250, 3 * 4096, 0), 1);
+        assert_eq!(trim(100, 250, 5 * 4096, 10_000), 3);
+        // What is not safe elsewhere stays, however old and large.
+        assert_eq!(trim(0, 1, 1, 10_000), 0);
+        assert_eq!(trim(8, 1, 1, 10_000), 1);
     }
 }

@@ -160,6 +160,11 @@ impl Shared {
         self.ready.lock().len() < count
     }
 
+    /// Whether a file was written for the most part, so that little of it will have to grow.
+    fn is_worth_keeping(&self, len: u64) -> bool {
+        (self.segment_bytes / 8 * 7..=self.segment_bytes).contains(&len)
+    }
+
     fn new_name(&self) -> PathBuf {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         self.dir.join(format!("{number:020}.spare"))
@@ -168,7 +173,7 @@ impl Shared {
     /// Keeps a spare that an earlier process left, or removes it.
     fn adopt(&self, path: PathBuf) {
         let len = self.fs.open(&path, OpenMode::Read).and_then(|f| f.len());
-        if self.has_less_than(self.kept) && len.is_ok_and(|len| len == self.segment_bytes) {
+        if self.has_less_than(self.kept) && len.is_ok_and(|len| self.is_worth_keeping(len)) {
             self.ready.lock().push(path);
         } else if let Err(error) = self.fs.remove(&path) {
             tracing::warn!(file = %path.display(), %error, "can not remove a spare log segment");
@@ -214,7 +219,7 @@ impl Shared {
         };
         // A reader that still holds it must not see it overwritten.
         let unused = Arc::strong_count(segment) == 1;
-        if unused && len == self.segment_bytes && self.has_less_than(self.kept) {
+        if unused && self.is_worth_keeping(len) && self.has_less_than(self.kept) {
             let path = self.new_name();
             self.fs.rename(&segment.path, &path)?;
             self.fs.sync_dir(&self.dir)?;

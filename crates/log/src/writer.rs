@@ -14,7 +14,7 @@ use norn_contract::log::{LogError, Offset, Partition};
 use crate::format::{ALIGN, FRAME_HEADER, FrameHeader, FrameKind, SegmentHeader};
 use crate::options::OnFatal;
 use crate::queue::Pending;
-use crate::segments::{self, Created, Segment, failed, is_full, is_passing};
+use crate::segments::{self, Created, NotCreated, Segment, failed, is_full, is_passing, seconds};
 use crate::shared::Shared;
 use crate::step::Step;
 
@@ -38,7 +38,8 @@ pub struct Writer {
     pub position: u64,
     /// Whether the file had its size before it was written to.
     pub preallocated: bool,
-    /// Whether bytes of a write that failed lie behind `position`.
+    /// Whether the segment must not be written any more: bytes of a write that failed lie behind
+    /// `position`, or a file that says that the segment ends there may have its name already.
     pub spoiled: bool,
     pub next: Vec<Offset>,
     /// Records in memory, oldest first.
@@ -166,6 +167,7 @@ impl Writer {
         let mut replies = Vec::with_capacity(count);
         for p in batch.drain(..count) {
             let (partition, record, reply) = p.split();
+            self.shared.newest.fetch_max(record.timestamp, Ordering::Relaxed);
             let slot = &mut self.next[partition as usize];
             replies.push((reply, *slot));
             *slot += 1;
@@ -207,6 +209,7 @@ impl Writer {
             sequence: self.segment.header.sequence + 1,
             previous_end: self.position,
             salt: self.segment.header.salt.wrapping_add(1),
+            begun: seconds(self.shared.newest.load(Ordering::Relaxed)),
             next: self.next.clone(),
         };
         let spare = self.shared.spares.take();
@@ -217,9 +220,10 @@ impl Writer {
                 tracing::warn!(file = %self.segment.path.display(), %error, "can not cut a segment");
             }
         }
-        let created = segments::create(&*self.fs, &self.shared.dir, header, spare.clone());
-        let Created { segment, file } = created.map_err(|e| {
-            if let (Some(spare), true, false) = (spare, is_passing(&e), is_full(&e)) {
+        let created = segments::create(&*self.fs, &self.shared.dir, header, spare);
+        let Created { segment, file } = created.map_err(|NotCreated { error: e, spare }| {
+            self.spoiled = true;
+            if let (Some(spare), true) = (spare, is_passing(&e)) {
                 self.shared.spares.give_back(spare);
             }
             let error = failed(&self.shared.dir, &e);
@@ -227,6 +231,7 @@ impl Writer {
         })?;
         self.position = segment.header.len() as u64;
         self.shared.segments.push(Arc::clone(&segment));
+        self.shared.let_go();
         (self.segment, self.file) = (segment, file);
         (self.preallocated, self.spoiled) = (preallocated, false);
         Ok(())

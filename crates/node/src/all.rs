@@ -195,6 +195,8 @@ fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_lo
     options.max_queued_bytes = c.max_queued_bytes;
     options.memory_bytes = c.memory_bytes;
     options.spare_segments = c.spare_segments;
+    options.retention =
+        norn_log::options::Retention { period: c.retention_period, bytes: c.retention_size_bytes };
     options.on_fatal = Some(Arc::new(move |e| {
         // Nobody listens once the process is ending already.
         let _ = fatal.send(format!("the ingest log failed: {e}"));

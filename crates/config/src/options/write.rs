@@ -1,5 +1,7 @@
 //! Options of the write road.
 
+use std::time::Duration;
+
 crate::table::options! {
     /// The door of the write road.
     pub struct Distributor {
@@ -45,5 +47,9 @@ crate::table::options! {
         [Advanced] memory_bytes: usize = 16 << 20, "embedded_log.memory_bytes", "embedded-log.memory-bytes";
         /// Files filled with zeros ahead of need: a shorter sync for twice the bytes written. Segments that were trimmed are used again in any case.
         [Advanced] spare_segments: usize = 0, "embedded_log.spare_segments", "embedded-log.spare-segments";
+        /// How long records are kept in the log after they are safe in blocks; 0 for no longer than that, or as long as there is room where a size is given.
+        [Advanced] retention_period: Duration = Duration::ZERO, "embedded_log.retention_period", "embedded-log.retention-period";
+        /// Size of the log in bytes up to which records are kept after they are safe in blocks; 0 for no limit where a period is given. Records that are not safe stay in any case.
+        [Advanced] retention_size_bytes: u64 = 0, "embedded_log.retention_size_bytes", "embedded-log.retention-size-bytes";
     }
 }

@@ -26,6 +26,7 @@ use self::inode::{Cut, Inode};
 use self::names::Change;
 
 const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
 
 /// The file system. Clones share the files.
 #[derive(Clone, Default)]
@@ -45,7 +46,8 @@ struct Inner {
     failing_opens: (usize, i32),
     operations: u64,
     crash_at: Option<u64>,
-    fail_at: Option<u64>,
+    /// The operation that fails, and with which error of the system.
+    fail_at: Option<(u64, i32)>,
     lies: Lies,
     dice: Dice,
     /// Number of restarts; handles of an earlier life are dead.
@@ -93,8 +95,10 @@ impl Inner {
         if self.is_out_of_power() {
             return Err(Error::other("power is out"));
         }
-        if self.fail_at == Some(self.operations) {
-            return Err(Error::from_raw_os_error(EIO));
+        if let Some((at, code)) = self.fail_at
+            && at == self.operations
+        {
+            return Err(Error::from_raw_os_error(code));
         }
         Ok(())
     }
@@ -149,7 +153,13 @@ impl MemoryFs {
     /// Lets the change after `operations` more fail once, whatever it is; a write is half done then.
     pub fn fail_after(&self, operations: u64) {
         let mut inner = self.0.lock();
-        inner.fail_at = Some(inner.operations + operations + 1);
+        inner.fail_at = Some((inner.operations + operations + 1, EIO));
+    }
+
+    /// As [`MemoryFs::fail_after`], because the disk is full.
+    pub fn fill_after(&self, operations: u64) {
+        let mut inner = self.0.lock();
+        inner.fail_at = Some((inner.operations + operations + 1, ENOSPC));
     }
 
     /// Lets syncs lie from now on.
