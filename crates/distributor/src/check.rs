@@ -117,12 +117,11 @@ impl<'a> Checker<'a> {
     }
 
     fn check_count(&self, metric: &[u8]) -> Result<(), Problem> {
-        let info = metric.ends_with(b"_info");
-        let limit = match info {
-            true => self.limits.max_label_names_per_info_series,
-            false => self.limits.max_label_names_per_series,
-        };
-        match self.labels.len() > limit {
+        let (limit, info_limit) =
+            (self.limits.max_label_names_per_series, self.limits.max_label_names_per_info_series);
+        // A lower limit of info series holds for nothing.
+        let info = info_limit > limit && metric.ends_with(b"_info");
+        match self.labels.len() > if info { info_limit } else { limit } {
             true => Err(Problem::TooMany { info }),
             false => Ok(()),
         }

@@ -42,7 +42,7 @@ use norn_contract::log::{IngestLog, LogError, Offset, Partition, Record, RecordK
 use norn_kit::metrics::Registry;
 use norn_kit::pool::Pool;
 use norn_kit::stage::StageCpu;
-use norn_limits::{Limits, Rate, RateLimiter, TenantLimits};
+use norn_limits::{Limits, Rate, RateLimiter, Refusal, TenantLimits};
 use norn_model::rejection::Rejection;
 use norn_model::tenant::Tenant;
 
@@ -240,13 +240,22 @@ impl Inner {
         prepared: &Prepared,
     ) -> Result<(), AppendError> {
         let rate = Rate { per_second: limits.ingestion_rate, burst: limits.ingestion_burst_size };
-        if self.rates.take(tenant, prepared.items(), rate, self.parts.clock.now()).is_ok() {
+        let items = prepared.items();
+        let Err(why) = self.rates.take(tenant, items, rate, self.parts.clock.now()) else {
             return Ok(());
-        }
+        };
         counters.discarded(RATE_LIMITED, prepared.parts());
+        let (rate, burst) = (limits.ingestion_rate, limits.ingestion_burst_size);
+        let what = match why {
+            Refusal::Empty => format!(
+                "the tenant exceeded the ingestion rate limit, set to {rate} items/s with a maximum allowed burst of {burst}"
+            ),
+            Refusal::AboveBurst => format!(
+                "its {items} items are more than the maximum allowed burst of the ingestion rate limit, set to {burst}"
+            ),
+        };
         let text = format!(
-            "the request has been rejected because the tenant exceeded the ingestion rate limit, set to {} items/s with a maximum allowed burst of {}. This limit is applied on the total number of samples, exemplars and metadata received across all distributors",
-            limits.ingestion_rate, limits.ingestion_burst_size
+            "the request has been rejected because {what}. This limit is applied on the total number of samples, exemplars and metadata received across all distributors"
         );
         Err(AppendError::RateLimited(
             Rejection::new("tenant-max-ingestion-rate", RATE_LIMITED, text)

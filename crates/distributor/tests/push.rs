@@ -186,9 +186,15 @@ fn the_rate_limit_is_all_or_nothing() {
     let t = now();
     let two = || vec![series(&[("__name__", "m")], &[(t, 1.0), (t + 1, 2.0)])];
     f.push(two()).unwrap();
-    match f.push(two()) {
-        Err(AppendError::RateLimited(r)) => assert_eq!(r.id, "tenant-max-ingestion-rate"),
-        other => panic!("{other:?}"),
+    let many = vec![series(&[("__name__", "m")], &[(t, 1.0), (t + 1, 2.0), (t + 2, 3.0), (t + 3, 4.0)])];
+    for (request, said) in [(two(), "1 items/s with a maximum allowed burst of 3"), (many, "its 4 items")] {
+        match f.push(request) {
+            Err(AppendError::RateLimited(r)) => {
+                assert_eq!(r.id, "tenant-max-ingestion-rate");
+                assert!(r.text.contains(said), "{}", r.text);
+            }
+            other => panic!("{other:?}"),
+        }
     }
     assert_eq!(f.stored().len(), 2);
 }
@@ -531,5 +537,23 @@ fn names_are_any_text_where_the_tenant_says_so() {
         let label = |n: &[u8], v: &[u8]| field(0x0a, &[field(0x0a, n), field(0x12, v)].concat());
         let body = [label(b"__name__", name), label(value.0, value.1), field(0x12, b"\x10\x01")].concat();
         assert_eq!(first_id(&f.push_raw(field(0x0a, &body).into()).unwrap()), id);
+    }
+}
+
+#[test]
+fn info_series_may_have_more_labels_but_never_fewer() {
+    let labels = [("__name__", "a_info"), ("a", "1"), ("b", "1")];
+    for (limit, info_limit, id) in [
+        (2, 3, "none"),
+        (1, 2, "max-label-names-per-info-series"),
+        (2, 1, "max-label-names-per-series"),
+        (3, 1, "none"),
+    ] {
+        let f = fixture(Limits {
+            max_label_names_per_series: limit,
+            max_label_names_per_info_series: info_limit,
+            ..Limits::default()
+        });
+        assert_eq!(first_id(&f.push(vec![series(&labels, &[(now(), 1.0)])]).unwrap()), id);
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use norn_kit::metrics::{OPENMETRICS, Registry, TEXT};
+use norn_kit::metrics::{OPENMETRICS, Registry, TEXT, only};
 use norn_kit::service::{State as ServiceState, States};
 
 /// Which configuration `/config` shows.
@@ -119,13 +119,22 @@ async fn config(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) -> R
     ([(header::CONTENT_TYPE, "text/yaml; charset=utf-8")], (pages.config)(mode)).into_response()
 }
 
-async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
+/// `name[]` says which families are wanted; without it all are.
+async fn metrics(
+    State(pages): State<Arc<Pages>>,
+    Query(params): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Response {
+    let names: Vec<_> = params.iter().filter(|(key, _)| key == "name[]").map(|(_, v)| v.as_str()).collect();
     let mut text = String::new();
     let (kind, written) = if accepts(&headers, "application/openmetrics-text") {
         (OPENMETRICS, pages.registry.encode_openmetrics(&mut text))
     } else {
         (TEXT, pages.registry.encode_text(&mut text))
     };
+    if !names.is_empty() {
+        text = only(&text, &names);
+    }
     match written {
         Ok(()) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "a metrics collector failed\n").into_response(),

@@ -420,6 +420,10 @@ async fn requests_are_measured_and_panics_answered() {
     ] {
         assert!(response.contains(line), "{line} is not in\n{response}");
     }
+    let path = "/metrics?name%5B%5D=cortex_tcp_connections_limit&name[]=none";
+    let response = talk(&server, &get_request(path, "")).await;
+    let families: Vec<_> = content(&response).lines().filter(|l| l.starts_with("# TYPE")).collect();
+    assert_eq!(families, ["# TYPE cortex_tcp_connections_limit gauge"]);
     let response =
         talk(&server, &get_request("/metrics", "Accept: application/openmetrics-text;version=1.0.0\r\n"))
             .await;

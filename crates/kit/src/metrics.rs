@@ -4,6 +4,7 @@
 //! formats are written: OpenMetrics 1.0 for scrapers that ask for it, and the Prometheus text
 //! format 0.0.4 for the rest. Both give the same series.
 
+mod filter;
 mod process;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Metric;
 
+pub use filter::only;
 /// The typed metrics that can be registered.
 pub use prometheus_client;
 
