@@ -69,11 +69,11 @@ impl Encoder {
             return RUN;
         }
         let mut kind = PLAIN;
-        if steps_fit(values) {
+        if steps_fit(values, 2) {
             tsz(values, &mut self.packed);
             kind = DELTAS;
-            differences(values, &mut self.differences);
-            if steps_fit(&self.differences) {
+            if steps_fit(values, 3) {
+                differences(values, &mut self.differences);
                 self.other.clear();
                 tsz(&self.differences, &mut self.other);
                 if self.other.len() < self.packed.len() {
@@ -98,9 +98,20 @@ fn run(values: &[i64]) -> Option<(i64, i64)> {
     values.windows(2).all(|w| w[1].wrapping_sub(w[0]) == step).then_some((first, step))
 }
 
-/// Whether no step between neighbours overflows, which tsz-compress does not look for.
-fn steps_fit(values: &[i64]) -> bool {
-    values.windows(2).all(|w| w[1].checked_sub(w[0]).is_some())
+/// Whether the steps between neighbours, the steps between those, and so on for `orders`, all fit:
+/// tsz-compress takes two orders of them and does not look. Zeros come before the first value.
+fn steps_fit(values: &[i64], orders: usize) -> bool {
+    let mut last = [0i64; 3];
+    values.iter().all(|&value| {
+        let mut next = value;
+        last.iter_mut().take(orders).all(|last| match next.checked_sub(*last) {
+            Some(step) => {
+                (*last, next) = (next, step);
+                true
+            }
+            None => false,
+        })
+    })
 }
 
 /// The first value, then the steps.
@@ -110,8 +121,14 @@ fn differences(values: &[i64], out: &mut Vec<i64>) {
     out.extend(values.windows(2).map(|w| w[1].wrapping_sub(w[0])));
 }
 
+/// Most bytes of a packed integer: 64 bits and what introduces them, with room to spare.
+const WORST: usize = 16;
+
 fn tsz(values: &[i64], out: &mut Vec<u8>) {
     use tsz_compress::prelude::*;
+    // Version 1.1.6 asks for too little room behind what a vector has already, and then writes
+    // without looking: it must find the room there.
+    out.reserve(WORST * (values.len() + 4));
     let mut packer = row::Packer::new(values.len());
     for &value in values {
         packer.compress(row::Row { value });
@@ -233,6 +250,27 @@ mod tests {
         assert_eq!(round_trip(&any).len(), HEADER + 8000 + CRC);
         round_trip(&[i64::MIN, i64::MAX, 0, i64::MIN, -1, i64::MAX]);
         round_trip(&[i64::MAX - 2, i64::MAX, i64::MIN / 2 + 5]);
+    }
+
+    #[test]
+    fn packing_stays_within_the_room_it_finds() {
+        let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+        for rows in [1, 2, 3, 10, 100, 1000, 17] {
+            // Nothing with wider steps is packed.
+            let widest: Vec<i64> = (0..rows).map(|i| if i % 2 == 0 { 0 } else { i64::MAX / 8 - i }).collect();
+            let wide: Vec<i64> = (0..rows).map(|i| i * i * i * 0x1234_5678).collect();
+            for values in [widest, wide] {
+                assert!(steps_fit(&values, 3));
+                let mut packed = Vec::new();
+                tsz(&values, &mut packed);
+                assert!(packed.len() <= WORST * values.len(), "{} of {rows}", packed.len());
+                out.clear();
+                encoder.put(&values, &mut out).expect("fits");
+                let mut read = Vec::new();
+                take(&mut &out[..], values.len(), &mut read).expect("reads");
+                assert_eq!(read, values);
+            }
+        }
     }
 
     #[test]

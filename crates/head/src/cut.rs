@@ -24,6 +24,7 @@ use crate::order;
 use crate::runs::{self, Run};
 use crate::series;
 use crate::shared::Shared;
+use crate::snapshot::Piece;
 use crate::storage::NOWHERE;
 use crate::window::{Window, WindowNo};
 
@@ -36,6 +37,8 @@ pub enum Step {
     More,
     /// The windows of the cut that was begun are complete.
     Cut(Cut),
+    /// A piece of the snapshot that was begun.
+    Snapshot(Box<Piece>),
 }
 
 /// How far a cut has come.
@@ -49,6 +52,8 @@ pub(crate) enum Phase {
     Given,
     /// Finished, and what nobody needs any more goes.
     Collect(Collect),
+    /// Pages from this one on are still to be copied for a snapshot.
+    Snapshot { page: usize },
 }
 
 /// Frozen windows: everything of closed windows of one partition, of all its tenants. Stays readable

@@ -23,6 +23,7 @@ use crate::paged::Paged;
 use crate::reject::{self, Limit};
 use crate::resolve::{Found, Resolver};
 use crate::shared::{Shared, SharedPage, page_of, row_of, series_hash};
+use crate::snapshot::{Piece, TenantImage};
 use crate::tenant::TenantState;
 use crate::value;
 use crate::window::{WindowNo, Windows};
@@ -32,6 +33,9 @@ use crate::{beside, created};
 const SWEEP_SLICE: usize = 128;
 /// Pages that a slice of a sweep looks at.
 const SWEEP_PAGES: usize = 64;
+
+/// Pages that a slice of a snapshot copies.
+const CAPTURE_PAGES: usize = 8;
 
 /// Series that are added under one exclusive lock.
 const ADD_SLICE: usize = 32;
@@ -57,6 +61,31 @@ impl Account {
     pub(crate) fn set(&mut self, settings: FoldSettings) {
         self.settings = settings;
         self.state.exemplars.lock().trim(beside::max_exemplars(&self.settings));
+    }
+
+    /// As it was, for a snapshot.
+    pub(crate) fn image(&self, tenant: &Tenant) -> TenantImage {
+        TenantImage {
+            tenant: tenant.clone(),
+            state: Arc::clone(&self.state),
+            settings: self.settings.clone(),
+            mint: self.mint,
+            maxt: self.maxt,
+            taken: self.state.taken(),
+        }
+    }
+
+    /// As a snapshot kept it.
+    pub(crate) fn restore(
+        &mut self,
+        settings: FoldSettings,
+        mint: Millis,
+        maxt: Millis,
+        taken: (u64, u64),
+    ) -> Arc<TenantState> {
+        (self.settings, self.mint, self.maxt) = (settings, mint, maxt);
+        self.state.publish(taken.0, taken.1, mint, maxt);
+        Arc::clone(&self.state)
     }
 
     /// Samples below `floor` are gone.
@@ -94,6 +123,8 @@ pub(crate) struct Folder {
     pub(crate) windows: Windows,
     /// Below the offset, samples in the window are in blocks.
     pub(crate) flushed: Vec<(WindowNo, Offset)>,
+    /// Of a snapshot: from the series on, rows have seen records below the offset. Both ascend.
+    pub(crate) captured: Vec<(SeriesRef, Offset)>,
     /// Windows that samples of the record are in blocks of.
     skipped: Vec<WindowNo>,
     /// Which series followed a series last time; itself where none did.
@@ -111,6 +142,7 @@ impl Folder {
             pages: Vec::new(),
             empty: Arc::new(Mutex::new(Page::new(0, 0))),
             flushed: Vec::new(),
+            captured: Vec::new(),
             skipped: Vec::new(),
             successors: Paged::default(),
             resolver: Resolver::default(),
@@ -139,7 +171,8 @@ impl Folder {
         if self.find(account, view, refused) {
             self.add(account, bounds, tenant, view, refused);
         }
-        self.append(account, bounds, view, refused);
+        let settled = self.settled_from(offset);
+        self.append(account, bounds, settled, view, refused);
         beside::describe(&account.state, &account.settings, view, refused);
     }
 
@@ -283,15 +316,42 @@ impl Folder {
         let series = self.resolver.add(catalog, number, view)?;
         let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
         let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
+        self.page_for(series)?.lock().add(first_chunk as u16);
+        Some(series)
+    }
+
+    /// The page of a series that was just created.
+    pub(crate) fn page_for(&mut self, series: SeriesRef) -> Option<&SharedPage> {
         let number = page_of(series);
         if number == self.pages.len() {
             let page = Arc::new(Mutex::new(Page::new(series, self.windows.epoch)));
             self.pages.push(Arc::clone(&page));
             self.shared.pages.write().push(page);
         }
-        self.pages.get(number)?.lock().add(first_chunk as u16);
         self.successors.push(series);
-        Some(series)
+        self.pages.get(number)
+    }
+
+    /// Adds rows of pages from `page` on, as many as a slice allows, to a piece of a snapshot; gives
+    /// the page to go on with.
+    pub(crate) fn capture(&self, page: usize, piece: &mut Piece) -> Option<usize> {
+        let end = page + CAPTURE_PAGES;
+        for page in self.pages.iter().take(end).skip(page) {
+            page.lock().capture(self.shared.options.chunk_range, piece);
+        }
+        (end < self.pages.len()).then_some(end)
+    }
+
+    /// The first series whose row has seen the record at `offset` already.
+    fn settled_from(&mut self, offset: Offset) -> SeriesRef {
+        let unseen = self.captured.partition_point(|(_, next)| *next <= offset);
+        match self.captured.get(unseen) {
+            Some((series, _)) => *series,
+            None => {
+                self.captured = Vec::new();
+                SeriesRef::MAX
+            }
+        }
     }
 
     /// Whether a new series would get a sample.
@@ -303,8 +363,16 @@ impl Folder {
                 && series.histograms().any(|h| taken(h.timestamp) && storable(h.histogram).is_ok()))
     }
 
-    /// Third pass: appends samples, and holds on to a page while they stay in it.
-    fn append(&mut self, account: &mut Account, bounds: Bounds, view: &View, refused: &mut Refused) {
+    /// Third pass: appends samples, and holds on to a page while they stay in it. Series from
+    /// `settled` on have seen the record.
+    fn append(
+        &mut self,
+        account: &mut Account,
+        bounds: Bounds,
+        settled: SeriesRef,
+        view: &View,
+        refused: &mut Refused,
+    ) {
         let shared = Arc::clone(&self.shared);
         let mut fold = Fold {
             windows: &mut self.windows,
@@ -327,6 +395,10 @@ impl Folder {
                 continue;
             };
             follow(&mut self.successors, account.last.replace(number), number);
+            if number >= settled {
+                pass(&series, &mut fold);
+                continue;
+            }
             let page_number = page_of(number);
             if held.as_ref().is_none_or(|(n, _)| *n != page_number) {
                 // One at a time: a reader that waits for the old one gets it now.
@@ -355,6 +427,17 @@ fn first_timestamp(view: &View) -> Millis {
         float.or_else(|| series.histograms().next().map(|sample| sample.timestamp))
     };
     view.series().find_map(first).unwrap_or(Millis::MIN)
+}
+
+/// Notes the times of samples that were taken before. What was refused is not newer than what was
+/// taken, but for histograms that are not valid.
+fn pass(series: &Series<'_>, fold: &mut Fold<'_>) {
+    for sample in series.samples() {
+        fold.maxt = fold.maxt.max(sample.timestamp);
+    }
+    for sample in series.histograms().filter(|sample| storable(sample.histogram).is_ok()) {
+        fold.maxt = fold.maxt.max(sample.timestamp);
+    }
 }
 
 /// What was taken of a record.

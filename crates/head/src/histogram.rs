@@ -1,5 +1,6 @@
 //! The open histogram chunk of a series.
 
+use norn_codec::DecodeError;
 use norn_codec::histogram::{AppendError, Floats, Integers, Kind, OpenChunk};
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
@@ -46,6 +47,21 @@ impl OpenHistogram {
             (HistogramRef::Float(h), _) => Chunk::Float(OpenChunk::begin(None, t, h)?),
         };
         Ok(Self { mint: t, end, chunk })
+    }
+
+    /// Goes on with a chunk that was copied.
+    pub(crate) fn resume(
+        encoding: ChunkEncoding,
+        bytes: &[u8],
+        mint: Millis,
+        end: Millis,
+    ) -> Result<Self, DecodeError> {
+        let chunk = match encoding {
+            ChunkEncoding::Histogram => Chunk::Int(OpenChunk::resume(bytes)?),
+            ChunkEncoding::FloatHistogram => Chunk::Float(OpenChunk::resume(bytes)?),
+            _ => return Err(DecodeError::Invalid("an open chunk has another encoding")),
+        };
+        Ok(Self { mint, end, chunk })
     }
 
     /// Appends a newer sample. [`AppendError::NewChunk`] where it has to begin a chunk.

@@ -31,6 +31,11 @@ impl Default for Late {
 }
 
 impl Late {
+    /// Samples between `mint` and `maxt`, of which none waits.
+    pub(crate) fn sealed(mint: Millis, maxt: Millis) -> Self {
+        Self { buffer: Vec::new(), mint, maxt }
+    }
+
     /// The value at `t` that waits.
     pub(crate) fn find(&self, t: Millis) -> Option<&Value> {
         let at = self.position(t).ok()?;

@@ -23,6 +23,7 @@
 //! | `page`, `cells`, `histogram`, `late`, `value` | newest samples |
 //! | `window`, `storage` | sealed chunks |
 //! | `cut`, `checkpoint` | windows on their way into blocks, and what a restart needs then |
+//! | `snapshot` | the head as a file |
 //! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
 //! | `created` | zero samples where series began to count |
 //! | `beside`, `tenant` | exemplars and metadata |
@@ -61,6 +62,7 @@ mod series;
 mod set;
 mod shared;
 mod slab;
+mod snapshot;
 mod stats;
 mod storage;
 mod table;
@@ -76,6 +78,7 @@ pub use checkpoint::{Checkpoint, TenantBounds};
 pub use cut::{Cut, Step};
 pub use options::Options;
 pub use reader::{Reader, TenantReader};
+pub use snapshot::{Encoder as SnapshotEncoder, Piece as SnapshotPiece, SnapshotError, load};
 pub use stats::{MemoryStats, TenantStats};
 pub use writer::{ApplyError, Writer};
 

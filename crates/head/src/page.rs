@@ -7,6 +7,8 @@
 //! window they lie in; a sweep seals what is open in windows that are being cut, and the row goes on
 //! knowing its newest sample.
 
+mod image;
+
 use norn_codec::histogram::AppendError;
 use norn_codec::xor::XorState;
 use norn_contract::source::{ChunkBuf, ChunkSlice};

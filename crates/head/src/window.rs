@@ -99,9 +99,17 @@ impl Window {
     pub(crate) fn each_chunk(
         &self,
         series: SeriesRef,
+        f: impl FnMut(&Header, &[u8]) -> bool,
+    ) -> Result<(), Address> {
+        self.each_chunk_from(self.newest(series), f)
+    }
+
+    /// As [`Window::each_chunk`], from the chunk at `at` on.
+    pub(crate) fn each_chunk_from(
+        &self,
+        mut at: Address,
         mut f: impl FnMut(&Header, &[u8]) -> bool,
     ) -> Result<(), Address> {
-        let mut at = self.newest(series);
         while at != NOWHERE {
             let next = self.chunks.read(at, |header, bytes| (header.previous, f(header, bytes)));
             match next.ok_or(at)? {
@@ -151,6 +159,16 @@ impl Windows {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (live, frozen) = (Vec::new(), Vec::new());
         Self { shared, live, frozen, epoch: 0, record: 0, changed: false }
+    }
+
+    /// Adds a window of a snapshot. Of several with a number the first one needs the oldest record.
+    pub(crate) fn restore(&mut self, number: WindowNo, first: Offset, before: Vec<TenantBounds>) {
+        if self.live.iter().any(|window| window.number == number) {
+            return;
+        }
+        let before = OnceLock::from(Arc::new(before));
+        self.live.push(Arc::new(Window { before, ..Window::new(number, first) }));
+        self.publish();
     }
 
     /// The window that takes samples with this number at `place`; a new one if need be.

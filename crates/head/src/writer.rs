@@ -18,6 +18,7 @@ use crate::collect::Collect;
 use crate::cut::{Cut, Phase, Step};
 use crate::folder::{Account, Folder};
 use crate::shared::Shared;
+use crate::snapshot::{Base, Encoder, Piece};
 use crate::tenant::TenantState;
 
 /// Memory of a decoded record above this size is not kept for the next one.
@@ -58,6 +59,41 @@ impl Writer {
             next: 0,
             phase: Phase::Idle,
         }
+    }
+
+    /// A writer that goes on where a snapshot was begun.
+    pub(crate) fn resumed(folder: Folder, accounts: HashMap<Tenant, Account>, next: Offset) -> Self {
+        Self { view: View::new(), accounts, folder, next, phase: Phase::Idle }
+    }
+
+    /// Begins a snapshot: [`Writer::step`] gives its pieces, for the encoder to turn into bytes.
+    /// `None`: a cut or a snapshot is not finished yet.
+    pub fn begin_snapshot(&mut self) -> Option<Encoder> {
+        if !matches!(self.phase, Phase::Idle) {
+            return None;
+        }
+        self.phase = Phase::Snapshot { page: 0 };
+        let mut tenants: Vec<_> =
+            self.accounts.iter().map(|(tenant, account)| account.image(tenant)).collect();
+        tenants.sort_unstable_by_key(|image| image.state.number);
+        let base = Base { next: self.next, flushed: self.folder.flushed.clone(), tenants };
+        Some(Encoder::new(Arc::clone(self.folder.shared()), base))
+    }
+
+    /// Ends a snapshot that is not complete.
+    pub fn abandon_snapshot(&mut self) {
+        if matches!(self.phase, Phase::Snapshot { .. }) {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    fn capture(&mut self, page: usize) -> Step {
+        let windows = Arc::clone(&self.folder.shared().windows.read());
+        let mut piece = Piece::new(self.next, windows);
+        let next = self.folder.capture(page, &mut piece);
+        piece.is_last = next.is_none();
+        self.phase = next.map_or(Phase::Idle, |page| Phase::Snapshot { page });
+        Step::Snapshot(Box::new(piece))
     }
 
     /// Folds a record; what was refused is added to `refused`. A record below
@@ -168,6 +204,7 @@ impl Writer {
                     Step::Cut(Cut::new(shared, windows.frozen().to_vec(), windows.epoch, next_offset))
                 }
             },
+            Phase::Snapshot { page } => self.capture(page),
             Phase::Collect(ref mut collect) => {
                 if collect.step(&mut self.folder) {
                     return Step::More;
@@ -276,7 +313,7 @@ impl Writer {
 }
 
 /// The account of a tenant, opened with its first record.
-fn account<'a>(
+pub(crate) fn account<'a>(
     accounts: &'a mut HashMap<Tenant, Account>,
     shared: &Shared,
     tenant: &Tenant,

@@ -23,7 +23,7 @@ fn finish_sweep(head: &mut Head) -> Cut {
         match head.writer.step() {
             Step::More => {}
             Step::Cut(cut) => return cut,
-            Step::Idle => panic!("no cut was begun"),
+            step => panic!("{step:?}: no cut was begun"),
         }
     }
 }
