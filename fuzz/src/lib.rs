@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     target("record_columns", targets::record_columns::target, seeds::wire::record_columns),
     target("settings", targets::settings::target, seeds::wire::settings),
     Target { max_len: 24 << 10, ..target("log", targets::log::target, seeds::log::segments) },
+    Target { max_len: 16 << 10, ..target("snapshot", targets::snapshot::target, seeds::snapshot::snapshots) },
     target("block_index", targets::block::index, seeds::block::indexes),
     target("block_chunks", targets::block::chunk_file, seeds::block::chunk_files),
     target("block_meta", targets::block::meta, seeds::block::metas),

@@ -1,8 +1,8 @@
 //! The tenant capability.
 //!
-//! A [`Tenant`] is proof that a tenant id was checked. [`Tenant::admit`] is called in three
-//! places only: HTTP authentication, the log's record reader and whoever lists blocks by tenant
-//! (`cargo xtask tidy` checks the call sites). Everything else receives a `Tenant`, never a
+//! A [`Tenant`] is proof that a tenant id was checked. [`Tenant::admit`] is called in few places
+//! only: HTTP authentication, and whoever reads back what was kept by tenant, as the log's record
+//! reader does (`cargo xtask tidy` has the list). Everything else receives a `Tenant`, never a
 //! string, so a path or key can not be built from unchecked input.
 
 use std::fmt;

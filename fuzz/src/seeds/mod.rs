@@ -4,5 +4,6 @@ pub mod block;
 pub mod chunk;
 pub mod columns;
 pub mod log;
+pub mod snapshot;
 pub mod text;
 pub mod wire;

@@ -12,3 +12,4 @@ pub mod record;
 pub mod record_columns;
 pub mod remote_write;
 pub mod settings;
+pub mod snapshot;

@@ -10,7 +10,7 @@ use crate::cells::{Cells, Chain};
 use crate::histogram::OpenHistogram;
 use crate::identity::SeriesRef;
 use crate::late::Late;
-use crate::snapshot::capture::{LateImage, Piece, RowImage};
+use crate::snapshot::capture::{LateImage, OpenImage, Piece, RowImage};
 use crate::value;
 
 impl Newest {
@@ -31,7 +31,7 @@ impl Page {
     pub(crate) fn restore(
         &mut self,
         image: &RowImage,
-        open: Option<(ChunkEncoding, Millis, &[u8])>,
+        open: Option<&OpenImage<'_>>,
         late: Option<(Millis, Millis)>,
         chunk_range: Millis,
     ) -> Result<(), DecodeError> {
@@ -75,7 +75,7 @@ impl Row {
     fn restored(
         cells: &mut Cells,
         image: &RowImage,
-        open: Option<(ChunkEncoding, Millis, &[u8])>,
+        open: Option<&OpenImage<'_>>,
         late: Option<(Millis, Millis)>,
         chunk_range: Millis,
     ) -> Result<Self, DecodeError> {
@@ -86,7 +86,7 @@ impl Row {
             Newest::Nothing => XorState::new(),
             _ => XorState::after(image.maxt, image.value),
         };
-        if let Some((encoding, mint, bytes)) = open {
+        if let Some(&OpenImage { encoding, mint, bytes }) = open {
             let after = image.maxt.div_euclid(chunk_range).saturating_add(1).saturating_mul(chunk_range);
             let maxt = if encoding == ChunkEncoding::Xor {
                 end = after;

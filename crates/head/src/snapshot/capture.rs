@@ -3,6 +3,7 @@
 use norn_contract::log::Offset;
 use norn_contract::source::ChunkBuf;
 use norn_model::Millis;
+use norn_model::chunk::ChunkEncoding;
 
 use crate::identity::SeriesRef;
 use crate::storage::{Address, NOWHERE};
@@ -39,6 +40,14 @@ pub(crate) struct RowImage {
     /// What the newest sample is, by number.
     pub(crate) newest: u8,
     pub(crate) is_open: bool,
+}
+
+/// An open chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenImage<'a> {
+    pub(crate) encoding: ChunkEncoding,
+    pub(crate) mint: Millis,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Where the newest sealed chunk of a row lies in a window.

@@ -13,7 +13,7 @@ use norn_model::sample::Exemplar;
 use norn_model::tenant::Tenant;
 use norn_wire::settings::FoldSettings;
 
-use super::capture::RowImage;
+use super::capture::{OpenImage, RowImage};
 use super::fields::{Fields, checksum, frame_header};
 use super::{END_MAGIC, FRAME_HEADER, HEADER, Kind, MAGIC, SnapshotError, TRAILER, VERSION};
 use crate::catalog::PairId;
@@ -252,7 +252,7 @@ impl Loader {
         self.folder.captured.push((self.count, next));
         let first = self.count;
         self.add_series(&columns)?;
-        let open = Chunks::open(fields)?;
+        let open = open_chunks(fields)?;
         let mut late = HashMap::new();
         for _ in 0..fields.count()? {
             late.insert(fields.number()?, (fields.signed()?, fields.signed()?));
@@ -264,7 +264,7 @@ impl Loader {
                 true => Some(open.next().ok_or(SnapshotError::Damaged("an open chunk is missing"))?),
                 false => None,
             };
-            self.row(&image, chunk, late.remove(&(row as u64)))?;
+            self.row(&image, chunk.as_ref(), late.remove(&(row as u64)))?;
         }
         if open.next().is_some() || !late.is_empty() {
             return Err(SnapshotError::Damaged("a chunk belongs to no series"));
@@ -315,7 +315,7 @@ impl Loader {
     fn row(
         &mut self,
         image: &RowImage,
-        open: Option<(ChunkEncoding, Millis, &[u8])>,
+        open: Option<&OpenImage<'_>>,
         late: Option<(Millis, Millis)>,
     ) -> Result<(), SnapshotError> {
         let range = self.shared.options.chunk_range;
@@ -395,21 +395,17 @@ impl Loader {
     }
 }
 
-/// Open chunks: encoding, first timestamp, bytes.
-struct Chunks;
-
-impl Chunks {
-    fn open<'a>(fields: &mut Fields<'a>) -> Result<Vec<(ChunkEncoding, Millis, &'a [u8])>, SnapshotError> {
-        let count = fields.number()? as usize;
-        let kinds = fields.small_column(count)?;
-        let mints = fields.column(count)?;
-        let lens = fields.small_column(count)?;
-        let mut chunks = Vec::with_capacity(kinds.len());
-        for i in 0..count {
-            chunks.push((encoding(kinds[i])?, mints[i], split(fields, lens[i] as usize)?));
-        }
-        Ok(chunks)
+fn open_chunks<'a>(fields: &mut Fields<'a>) -> Result<Vec<OpenImage<'a>>, SnapshotError> {
+    let count = fields.number()? as usize;
+    let kinds = fields.small_column(count)?;
+    let mints = fields.column(count)?;
+    let lens = fields.small_column(count)?;
+    let mut chunks = Vec::with_capacity(kinds.len());
+    for i in 0..count {
+        let bytes = split(fields, lens[i] as usize)?;
+        chunks.push(OpenImage { encoding: encoding(kinds[i])?, mint: mints[i], bytes });
     }
+    Ok(chunks)
 }
 
 fn split<'a>(fields: &mut Fields<'a>, len: usize) -> Result<&'a [u8], SnapshotError> {
