@@ -25,7 +25,7 @@ use crate::select::{self, SLICE};
 use crate::series::Selected;
 use crate::shared::Shared;
 use crate::stats::{self, MemoryStats, TenantStats};
-use crate::tenant::{SeriesExemplar, TenantState};
+use crate::tenant::{Described, SeriesExemplar, TenantState};
 
 /// Readers' side of a partition's head. What [`crate::Writer::apply`] took before a read began is
 /// in it.
@@ -247,8 +247,9 @@ impl TenantReader {
 
     fn metadata_now(&self, request: &MetadataRequest) -> Vec<(String, Vec<Metadata>)> {
         let per_metric = request.limit_per_metric.unwrap_or(usize::MAX);
-        let entry = |metric: &str, all: &Vec<Metadata>| {
-            (metric.to_owned(), all.iter().take(per_metric).cloned().collect::<Vec<_>>())
+        let entry = |metric: &str, all: &Vec<Described>| {
+            let all = all.iter().take(per_metric).map(|described| described.metadata.clone());
+            (metric.to_owned(), all.collect::<Vec<_>>())
         };
         let limit = request.limit.unwrap_or(usize::MAX);
         if let Some(metric) = &request.metric {

@@ -21,8 +21,27 @@ const MAX_DESCRIPTIONS: usize = 16;
 /// Metrics of a tenant that are described; further ones are not.
 const MAX_METRICS: usize = 200_000;
 
+/// A description that was not sent again for this long makes room where there is none.
+const OLD: Millis = 10 * 60 * 1000;
+/// At most so often all descriptions are looked at.
+const SWEEP_INTERVAL: Millis = 60 * 1000;
+
 /// Descriptions by metric name.
-pub(crate) type MetadataMap = BTreeMap<Arc<str>, Vec<Metadata>>;
+pub(crate) type MetadataMap = BTreeMap<Arc<str>, Vec<Described>>;
+
+/// A description of a metric.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) metadata: Metadata,
+    /// When it was written last, by the clock of records.
+    seen: AtomicI64,
+}
+
+impl Described {
+    fn is_old(&self, now: Millis) -> bool {
+        now.saturating_sub(self.seen.load(Relaxed)) > OLD
+    }
+}
 
 /// An exemplar and whose it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +142,10 @@ pub(crate) struct TenantState {
     mint: AtomicI64,
     maxt: AtomicI64,
     pub(crate) metadata: RwLock<MetadataMap>,
+    /// When the newest record was written.
+    now: AtomicI64,
+    /// When all descriptions were looked at last.
+    swept: AtomicI64,
     pub(crate) exemplars: Mutex<Exemplars>,
 }
 
@@ -136,6 +159,8 @@ impl TenantState {
             mint: AtomicI64::new(Millis::MAX),
             maxt: AtomicI64::new(Millis::MIN),
             metadata: RwLock::default(),
+            now: AtomicI64::new(Millis::MIN),
+            swept: AtomicI64::new(Millis::MIN),
             exemplars: Mutex::default(),
         }
     }
@@ -159,6 +184,11 @@ impl TenantState {
         (range.0 <= range.1).then_some(range)
     }
 
+    /// A record was written at `timestamp`. A clock that goes back is not followed.
+    pub(crate) fn tick(&self, timestamp: Millis) {
+        self.now.fetch_max(timestamp, Relaxed);
+    }
+
     /// Keeps a description of a metric, within the limits of `settings` and those of memory. Only
     /// the writer calls this.
     pub(crate) fn describe(
@@ -167,28 +197,46 @@ impl TenantState {
         metadata: (MetricType, &str, &str),
         settings: &FoldSettings,
     ) -> Result<(), MetadataLimit> {
+        let now = self.now.load(Relaxed);
         let (kind, help, unit) = metadata;
-        let same = |m: &Metadata| m.kind == kind && m.help == help && m.unit == unit;
-        if self.metadata.read().get(metric).is_some_and(|all| all.iter().any(same)) {
+        let same =
+            |m: &&Described| m.metadata.kind == kind && m.metadata.help == help && m.metadata.unit == unit;
+        if let Some(known) = self.metadata.read().get(metric).and_then(|all| all.iter().find(same)) {
+            known.seen.store(now, Relaxed);
             return Ok(());
         }
         let at_most = |limit: u64, most: usize| if limit == 0 { most } else { most.min(limit as usize) };
         let metrics = at_most(settings.max_metadata, MAX_METRICS);
         let descriptions = at_most(settings.max_metadata_per_metric, MAX_DESCRIPTIONS);
         let mut map = self.metadata.write();
-        if !map.contains_key(metric) {
+        if map.len() >= metrics && !map.contains_key(metric) {
+            self.sweep(&mut map, now);
             if map.len() >= metrics {
                 return Err(MetadataLimit::Metrics(metrics as u64));
             }
-            map.insert(Arc::from(metric), Vec::new());
         }
-        match map.get_mut(metric) {
-            Some(all) if all.len() < descriptions => {
-                all.push(Metadata { kind, help: help.to_owned(), unit: unit.to_owned() });
-                Ok(())
-            }
-            _ => Err(MetadataLimit::Descriptions(descriptions as u64)),
+        let all = map.entry(Arc::from(metric)).or_default();
+        if all.len() >= descriptions {
+            all.retain(|described| !described.is_old(now));
         }
+        if all.len() >= descriptions {
+            return Err(MetadataLimit::Descriptions(descriptions as u64));
+        }
+        let metadata = Metadata { kind, help: help.to_owned(), unit: unit.to_owned() };
+        all.push(Described { metadata, seen: AtomicI64::new(now) });
+        Ok(())
+    }
+
+    /// Makes room, now and then: descriptions that were not sent again go.
+    fn sweep(&self, map: &mut MetadataMap, now: Millis) {
+        if now < self.swept.load(Relaxed).saturating_add(SWEEP_INTERVAL) {
+            return;
+        }
+        self.swept.store(now, Relaxed);
+        map.retain(|_, all| {
+            all.retain(|described| !described.is_old(now));
+            !all.is_empty()
+        });
     }
 }
 

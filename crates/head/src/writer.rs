@@ -111,7 +111,7 @@ impl Writer {
             RecordKind::Write(version) => {
                 self.view.decode(version, &record.value)?;
                 let view = std::mem::take(&mut self.view);
-                let folded = self.fold(offset, &record.tenant, &view, refused);
+                let folded = self.fold(offset, Some(record.timestamp), &record.tenant, &view, refused);
                 self.view = view;
                 folded?;
                 if self.view.kept_bytes() > KEEP_DECODED {
@@ -136,7 +136,7 @@ impl Writer {
         refused: &mut Refused,
     ) -> Result<(), ApplyError> {
         if offset >= self.next {
-            self.fold(offset, tenant, view, refused)?;
+            self.fold(offset, None, tenant, view, refused)?;
             self.next = offset + 1;
         }
         Ok(())
@@ -145,11 +145,15 @@ impl Writer {
     fn fold(
         &mut self,
         offset: Offset,
+        timestamp: Option<Millis>,
         tenant: &Tenant,
         view: &View,
         refused: &mut Refused,
     ) -> Result<(), ApplyError> {
         let account = account(&mut self.accounts, self.folder.shared(), tenant)?;
+        if let Some(timestamp) = timestamp {
+            account.state.tick(timestamp);
+        }
         let maxt = account.maxt;
         self.folder.fold(offset, account, tenant, view, refused);
         if std::mem::take(&mut self.folder.windows.changed) {

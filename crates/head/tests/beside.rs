@@ -3,6 +3,7 @@
 
 mod support;
 
+use norn_contract::log::Record;
 use norn_contract::source::{MetadataRequest, SeriesSource};
 use norn_model::metadata::MetricType;
 use norn_model::rejection::{Parts, Refused};
@@ -108,4 +109,27 @@ fn without_limits_memory_is_bounded_without_an_error() {
         assert_eq!(refused.is_empty(), i < 16);
     }
     assert_eq!(described(&head), [("a".to_owned(), 16)]);
+}
+
+#[test]
+fn descriptions_that_are_not_sent_again_make_room() {
+    const MINUTE: i64 = 60_000;
+    let limits = FoldSettings { max_metadata: 2, max_metadata_per_metric: 1, ..plain_settings() };
+    let mut head = head(limits);
+    for (minute, metric, help, is_kept) in [
+        (0, "a", "1", true),
+        (1, "b", "1", true),
+        (9, "a", "1", true),
+        (10, "c", "1", false),
+        (12, "c", "1", true),
+        (13, "a", "2", false),
+        // The clock of another writer is behind.
+        (2, "c", "1", true),
+        (20, "a", "2", true),
+    ] {
+        let record = support::record("t", |b| b.metadata(metric, MetricType::Gauge, help, ""));
+        let record = Record { timestamp: T0 + minute * MINUTE, ..record };
+        assert_eq!(head.apply(&record).is_empty(), is_kept, "{minute} {metric} {help}");
+    }
+    assert_eq!(described(&head), [("a".to_owned(), 1), ("c".to_owned(), 1)]);
 }
