@@ -94,7 +94,7 @@ impl Resolver {
         if self.encode(catalog, tenant, view, series.label_refs()) {
             let identities = catalog.identities();
             if let Some(expected) = expected
-                && identities.get(expected) == self.key.as_bytes()
+                && identities.get(expected) == *self.key.as_bytes()
                 && !self.key.as_bytes().is_empty()
             {
                 return Found::Series(expected);

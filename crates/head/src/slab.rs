@@ -110,27 +110,22 @@ impl<B: Buffer> Slabs<B> {
         Some((&self.slabs.get((address >> 16) as usize)?.bytes, (address & 0xffff) as usize))
     }
 
-    /// Says that the thing of `len` bytes at `address` is dead.
-    pub(crate) fn release(&mut self, address: u32, len: usize) {
+    /// Says that the thing of `len` bytes at `address` is dead. True: so was the rest of its slab,
+    /// which is empty now.
+    pub(crate) fn release(&mut self, address: u32, len: usize) -> bool {
         let number = (address >> 16) as usize;
-        if let Some(slab) = self.slabs.get_mut(number) {
-            slab.dead += len;
-            self.free_if_dead(number);
+        let Some(slab) = self.slabs.get_mut(number) else { return false };
+        slab.dead += len;
+        if slab.dead < slab.bytes.len() {
+            return false;
         }
-    }
-
-    fn free_if_dead(&mut self, number: usize) {
-        if let Some(slab) = self.slabs.get_mut(number)
-            && slab.dead > 0
-            && slab.dead == slab.bytes.len()
-        {
-            let is_current = number == self.current;
-            let capacity = if is_current { slab.bytes.capacity() } else { 0 };
-            *slab = Slab { bytes: B::with_capacity(capacity), dead: 0, leaving: false };
-            if !is_current {
-                self.free.push(number as u16);
-            }
+        let is_current = number == self.current;
+        let capacity = if is_current { slab.bytes.capacity() } else { 0 };
+        *slab = Slab { bytes: B::with_capacity(capacity), dead: 0, leaving: false };
+        if !is_current {
+            self.free.push(number as u16);
         }
+        true
     }
 
     /// Marks slabs of which more than half is dead; says whether there are any.
