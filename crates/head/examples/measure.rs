@@ -9,12 +9,15 @@
 //! | `tenants` | a tenant of its own with 100 series, a record a scrape |
 #![allow(clippy::unwrap_used)]
 
+use std::io::{IoSlice, Result, Write};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use norn_contract::fs::File;
 use norn_contract::log::{Record, RecordKind};
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource};
-use norn_head::{Options, Reader, Writer};
+use norn_head::{Options, Reader, Step, Writer};
 use norn_model::matcher::{MatchOp, Matcher};
 use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
@@ -233,7 +236,67 @@ fn main() {
     }
     report(&reader, &run.tenants);
     let start = Instant::now();
-    println!("digest {:016x} in {:?}", run.writer.digest(), start.elapsed());
+    let digest = run.writer.digest();
+    println!("digest {digest:016x} in {:?}", start.elapsed());
+    snapshot(run.writer, digest);
+}
+
+/// A file on disk.
+struct Disk(std::fs::File);
+
+impl File for Disk {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.0.read_exact_at(buf, offset).map(|()| buf.len())
+    }
+
+    fn write_at(&self, _: &mut [IoSlice<'_>], _: u64) -> Result<()> {
+        unreachable!("only read")
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// Writes the head into a file and starts another one from it.
+fn snapshot(mut writer: Writer, digest: u64) {
+    let path = std::env::temp_dir().join(format!("norn-measure-{}.snapshot", std::process::id()));
+    let mut file = std::fs::File::create_new(&path).unwrap();
+    let mut encoder = writer.begin_snapshot().unwrap();
+    let (mut capture, mut slowest, mut encode) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (before, mut bytes) = (rss(), 0);
+    loop {
+        let start = cpu();
+        let step = writer.step();
+        let captured = cpu() - start;
+        let Step::Snapshot(piece) = step else { break };
+        (capture, slowest) = (capture + captured, slowest.max(captured));
+        let start = cpu();
+        let part = encoder.encode(&piece).unwrap();
+        encode += cpu() - start;
+        bytes += part.len();
+        file.write_all(part).unwrap();
+    }
+    println!(
+        "snapshot: {bytes} bytes, CPU: capture {capture:?}, slowest slice {slowest:?}, encode {encode:?}, {} MiB more resident",
+        (rss() - before) >> 20
+    );
+    drop((writer, encoder));
+    let start = (Instant::now(), cpu());
+    let (again, reader) =
+        norn_head::load(Options::default(), &Disk(std::fs::File::open(&path).unwrap())).unwrap();
+    println!("load: {:?}, CPU {:?}", start.0.elapsed(), cpu() - start.1);
+    assert_eq!(again.digest(), digest);
+    println!("{:?}", reader.memory());
+    std::fs::remove_file(path).unwrap();
 }
 
 fn report(reader: &Reader, tenants: &[Tenant]) {

@@ -35,7 +35,7 @@ const SWEEP_SLICE: usize = 128;
 const SWEEP_PAGES: usize = 64;
 
 /// Pages that a slice of a snapshot copies.
-const CAPTURE_PAGES: usize = 8;
+const CAPTURE_PAGES: usize = 4;
 
 /// Series that are added under one exclusive lock.
 const ADD_SLICE: usize = 32;
