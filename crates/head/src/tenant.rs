@@ -38,8 +38,18 @@ pub(crate) struct Described {
 }
 
 impl Described {
+    /// A description that was written last at `seen`.
+    pub(crate) fn new(metadata: Metadata, seen: Millis) -> Self {
+        Self { metadata, seen: AtomicI64::new(seen) }
+    }
+
+    /// When it was written last.
+    pub(crate) fn seen(&self) -> Millis {
+        self.seen.load(Relaxed)
+    }
+
     fn is_old(&self, now: Millis) -> bool {
-        now.saturating_sub(self.seen.load(Relaxed)) > OLD
+        now.saturating_sub(self.seen()) > OLD
     }
 }
 
@@ -223,7 +233,7 @@ impl TenantState {
             return Err(MetadataLimit::Descriptions(descriptions as u64));
         }
         let metadata = Metadata { kind, help: help.to_owned(), unit: unit.to_owned() };
-        all.push(Described { metadata, seen: AtomicI64::new(now) });
+        all.push(Described::new(metadata, now));
         Ok(())
     }
 

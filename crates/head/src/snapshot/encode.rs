@@ -215,14 +215,17 @@ impl Encoder {
             let body = &mut self.body;
             body.clear();
             body.number(number as u64);
-            let metadata = image.state.metadata.read().clone();
+            let metadata = image.state.metadata.read();
             body.number(metadata.len() as u64);
-            for (metric, all) in &metadata {
+            for (metric, all) in metadata.iter() {
                 body.blob(metric.as_bytes()).number(all.len() as u64);
-                for Metadata { kind, help, unit } in all {
+                for described in all {
+                    let Metadata { kind, help, unit } = &described.metadata;
                     body.number(*kind as u64).blob(help.as_bytes()).blob(unit.as_bytes());
+                    body.signed(described.seen());
                 }
             }
+            drop(metadata);
             let exemplars: Vec<_> = image.state.exemplars.lock().iter().cloned().collect();
             let known = exemplars
                 .iter()

@@ -24,7 +24,7 @@ use crate::options::Options;
 use crate::page::Place;
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::tenant::{SeriesExemplar, TenantState};
+use crate::tenant::{Described, SeriesExemplar, TenantState};
 use crate::window::{Chunk, WindowNo};
 use crate::writer::{Writer, account};
 
@@ -374,7 +374,8 @@ impl Loader {
             let (metric, mut all) = (fields.text()?, Vec::new());
             for _ in 0..fields.count()? {
                 let kind = MetricType::from_number(fields.number()?);
-                all.push(Metadata { kind, help: fields.text()?.into(), unit: fields.text()?.into() });
+                let metadata = Metadata { kind, help: fields.text()?.into(), unit: fields.text()?.into() };
+                all.push(Described::new(metadata, fields.signed()?));
             }
             map.insert(Arc::from(metric), all);
         }
