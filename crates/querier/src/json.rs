@@ -8,12 +8,23 @@ use std::io::Write;
 use norn_model::Millis;
 use norn_model::histogram::FloatHistogram;
 use norn_model::labels::Labels;
-use norn_model::shortest::tie_to_even;
+use norn_model::shortest::Decimal;
 use norn_promql::histogram::buckets;
 use serde_json::Value;
 
 /// Largest integer below which every whole float is written digit by digit.
 const WHOLE: f64 = 1e15;
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+};
 
 /// A text.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
@@ -22,7 +33,14 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
 
 /// A text of a label set.
 fn label_text(out: &mut Vec<u8>, text: &str) {
-    write_text(out, text, |_| false);
+    // Nearly all have nothing to escape; every byte is looked at, which is faster than stopping early.
+    let escapes = text.bytes().fold(false, |found, b| found | (b < b' ') | (b == b'"') | (b == b'\\'));
+    if escapes {
+        return write_text(out, text, |_| false);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str, escape_too: impl Fn(char) -> bool) {
@@ -84,14 +102,16 @@ pub(crate) fn plain_timestamp(out: &mut Vec<u8>, t: Millis) {
 fn integer(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
+    while n >= 100 {
+        let pair = PAIRS[(n % 100) as usize];
+        n /= 100;
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&pair);
     }
+    let pair = PAIRS[n as usize];
+    at -= 2;
+    digits[at..at + 2].copy_from_slice(&pair);
+    at += usize::from(n < 10);
     out.extend_from_slice(&digits[at..]);
 }
 
@@ -100,7 +120,7 @@ pub(crate) fn float(out: &mut Vec<u8>, v: f64) {
     let size = v.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) && v.is_finite() {
         out.push(b'"');
-        exponent(out, v);
+        Decimal::of(v).write_exponent(out);
         out.push(b'"');
     } else {
         decimal(out, v);
@@ -117,27 +137,12 @@ pub(crate) fn decimal(out: &mut Vec<u8>, v: f64) {
         integer(out, v.abs() as u64);
     } else if v.is_infinite() {
         out.extend_from_slice(if v > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else if v.is_nan() {
+        out.extend_from_slice(b"NaN");
     } else {
-        // Shortest digits that read back as the same float; `NaN` for any NaN.
-        let from = out.len();
-        drop(write!(out, "{v}"));
-        tie_to_even(v, &mut out[from..]);
+        Decimal::of(v).write_fixed(out);
     }
     out.push(b'"');
-}
-
-/// `1e-07`: the exponent has a sign and at least two digits.
-fn exponent(out: &mut Vec<u8>, v: f64) {
-    let from = out.len();
-    drop(write!(out, "{v:e}"));
-    tie_to_even(v, &mut out[from..]);
-    let Some(e) = out[from..].iter().position(|b| *b == b'e').map(|i| from + i + 1) else { return };
-    if out.get(e) != Some(&b'-') {
-        out.insert(e, b'+');
-    }
-    if out.len() == e + 2 {
-        out.insert(e + 1, b'0');
-    }
 }
 
 /// A native histogram: count, sum and the buckets that are not empty.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use norn_model::shortest::tie_to_even;
+use norn_model::shortest::Decimal;
 
 /// Appends the shortest decimal without exponent: `0.000001`, `-0`, `NaN`, `+Inf`.
 pub fn write_decimal(out: &mut String, v: f64) {
     if !write_special(out, v) {
-        out.push_str(&picked(v, v.to_string()));
+        Digits::shortest(v).write_fixed(out);
     }
 }
 
@@ -71,14 +71,6 @@ fn write_special(out: &mut String, v: f64) -> bool {
     true
 }
 
-/// A shortest decimal with the last digit that Go picks.
-fn picked(v: f64, text: String) -> String {
-    let mut digits = text.into_bytes();
-    tie_to_even(v, &mut digits);
-    // Digits are replaced by digits.
-    String::from_utf8(digits).unwrap_or_default()
-}
-
 /// A finite number as `0.d1d2d3… · 10^point`.
 struct Digits {
     negative: bool,
@@ -88,7 +80,10 @@ struct Digits {
 
 impl Digits {
     fn shortest(v: f64) -> Self {
-        Self::parse(&picked(v, format!("{v:e}")))
+        let decimal = Decimal::of(v);
+        let digits: String = decimal.digits().iter().copied().map(char::from).collect();
+        let digits = if digits.is_empty() { "0".to_owned() } else { digits };
+        Self { negative: decimal.is_negative(), digits, point: decimal.point() }
     }
 
     fn rounded(v: f64, digits: usize) -> Self {
