@@ -212,6 +212,7 @@ fn merge_tail(samples: &mut Samples, floats: usize, histograms: usize) {
     arrange(&mut samples.times, tail.times, &order);
     let order = self::order(&samples.histogram_times, &tail.histogram_times, &new_histograms);
     arrange(&mut samples.histograms, tail.histograms, &order);
+    forget_hints(&mut samples.histograms, samples.histogram_times.len(), &order);
     arrange(&mut samples.histogram_starts, tail.histogram_starts, &order);
     arrange(&mut samples.histogram_times, tail.histogram_times, &order);
 }
@@ -222,6 +223,17 @@ fn order(times: &[Millis], tail: &[Millis], new: &[bool]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..times.len()).chain(added).collect();
     order.sort_by_key(|i| if *i < times.len() { times[*i] } else { tail[i - times.len()] });
     order
+}
+
+/// A hint tells of the sample before in its own chunk: where the merged `order` has one of another
+/// source there (those from `split` on are the tail's), nothing is known.
+fn forget_hints(histograms: &mut [Histogram], split: usize, order: &[usize]) {
+    for (h, pair) in histograms.iter_mut().skip(1).zip(order.windows(2)) {
+        let switches = pair.iter().any(|i| *i < split) && pair.iter().any(|i| *i >= split);
+        if switches && matches!(h.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
+            Arc::make_mut(h).reset_hint = ResetHint::Unknown;
+        }
+    }
 }
 
 /// Puts `column` and `tail` in `order`; a column that is absent stays so.
@@ -254,6 +266,22 @@ mod tests {
         assert_eq!(samples.times, [10, 15, 20, 30, 40]);
         assert_eq!(samples.starts, [1, 9, 2, 9, 4]);
         assert_eq!(samples.values, [1.0, 9.0, 2.0, 9.0, 4.0]);
+    }
+
+    #[test]
+    fn hints_are_forgotten_where_sources_switch() {
+        let hinted = |reset_hint| Arc::new(FloatHistogram { reset_hint, ..FloatHistogram::default() });
+        let not = || hinted(ResetHint::NotReset);
+        let mut samples = Samples {
+            histogram_times: vec![10, 20, 30, 40, 20, 25, 50, 60],
+            histograms: vec![not(), not(), not(), not(), not(), not(), not(), hinted(ResetHint::Gauge)],
+            ..Samples::default()
+        };
+        merge_tail(&mut samples, 0, 4);
+        assert_eq!(samples.histogram_times, [10, 20, 25, 30, 40, 50, 60]);
+        let hints: Vec<ResetHint> = samples.histograms.iter().map(|h| h.reset_hint).collect();
+        use ResetHint::{Gauge, NotReset, Unknown};
+        assert_eq!(hints, [NotReset, NotReset, Unknown, Unknown, NotReset, Unknown, Gauge]);
     }
 
     #[test]
