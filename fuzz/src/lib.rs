@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("remote_write_1", targets::remote_write::v1, seeds::wire::remote_write_1),
     target("remote_write_2", targets::remote_write::v2, seeds::wire::remote_write_2),
     target("content", targets::content::target, seeds::wire::content),
+    target("checkpoint", targets::checkpoint::target, seeds::head::checkpoints),
     target("record", targets::record::target, seeds::wire::record),
     target("record_columns", targets::record_columns::target, seeds::wire::record_columns),
     target("settings", targets::settings::target, seeds::wire::settings),

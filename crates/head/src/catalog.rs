@@ -137,6 +137,12 @@ impl Catalog {
         !self.identities.get(series).is_empty()
     }
 
+    /// Whose a series is.
+    pub(crate) fn tenant_of(&self, series: SeriesRef) -> Option<TenantNo> {
+        let first = identity::pairs(self.identities.get(series)).next()?;
+        Some(self.name(self.pair(first)?.name)?.tenant)
+    }
+
     /// A name by number.
     pub(crate) fn name(&self, id: NameId) -> Option<&Name> {
         self.names.get(id)
@@ -156,7 +162,7 @@ impl Catalog {
     }
 
     /// Label pairs of a series in the order of their names.
-    pub(crate) fn labels(&self, series: SeriesRef) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn labels(&self, series: SeriesRef) -> impl Iterator<Item = (&str, &str)> + Clone {
         identity::pairs(self.identities.get(series)).map(|pair| self.pair_texts(pair))
     }
 

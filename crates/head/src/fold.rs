@@ -30,7 +30,8 @@ pub(crate) enum Refusal {
 /// Which times are taken, by what was there before a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Oldest timestamp that is taken in order: half a chunk range behind the tenant's newest.
+    /// Oldest timestamp that is taken in order: half a chunk range behind the tenant's newest, and
+    /// beyond the newest one of every series that has left.
     pub(crate) min_valid: Millis,
     /// Oldest timestamp that is taken out of order.
     min_late: Millis,
@@ -39,10 +40,11 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Bounds of a tenant whose newest timestamp is `maxt`.
-    pub(crate) fn new(maxt: Millis, window: Millis, chunk_range: Millis) -> Self {
+    /// Bounds of a tenant whose newest timestamp is `maxt` and that takes nothing below `closed` in
+    /// order.
+    pub(crate) fn new(maxt: Millis, window: Millis, chunk_range: Millis, closed: Millis) -> Self {
         Self {
-            min_valid: maxt.saturating_sub(chunk_range / 2),
+            min_valid: maxt.saturating_sub(chunk_range / 2).max(closed),
             min_late: maxt.saturating_sub(window.max(0)),
             window,
         }

@@ -21,6 +21,7 @@ use crate::identity::SeriesRef;
 use crate::page::Page;
 use crate::paged::Paged;
 use crate::reject::{self, Limit};
+use crate::reserve::{self, Reserve};
 use crate::resolve::{Found, Resolver};
 use crate::shared::{Shared, SharedPage, page_of, row_of, series_hash};
 use crate::snapshot::{Piece, TenantImage};
@@ -99,7 +100,7 @@ impl Account {
     /// Which times a record is taken for. Of a tenant without samples its first one counts.
     fn bounds(&self, view: &View, chunk_range: Millis) -> Bounds {
         let maxt = if self.maxt == Millis::MIN { first_timestamp(view) } else { self.maxt };
-        Bounds::new(maxt, self.settings.out_of_order_window, chunk_range)
+        Bounds::new(maxt, self.settings.out_of_order_window, chunk_range, self.state.closed())
     }
 }
 
@@ -125,6 +126,10 @@ pub(crate) struct Folder {
     pub(crate) flushed: Vec<(WindowNo, Offset)>,
     /// Of a snapshot: from the series on, rows have seen records below the offset. Both ascend.
     pub(crate) captured: Vec<(SeriesRef, Offset)>,
+    /// Series that have a place, but are not there.
+    pub(crate) reserve: Reserve,
+    /// Records below it add series that have a place, and no others.
+    pub(crate) known_below: Offset,
     /// Windows that samples of the record are in blocks of.
     skipped: Vec<WindowNo>,
     /// Which series followed a series last time; itself where none did.
@@ -143,6 +148,8 @@ impl Folder {
             empty: Arc::new(Mutex::new(Page::new(0, 0))),
             flushed: Vec::new(),
             captured: Vec::new(),
+            reserve: Reserve::default(),
+            known_below: 0,
             skipped: Vec::new(),
             successors: Paged::default(),
             resolver: Resolver::default(),
@@ -184,7 +191,7 @@ impl Folder {
             windows: &mut self.windows,
             samples_per_chunk: self.shared.options.samples_per_chunk,
             chunk_range: self.shared.options.chunk_range,
-            bounds: Bounds::new(Millis::MIN, 0, self.shared.options.chunk_range),
+            bounds: Bounds::new(Millis::MIN, 0, self.shared.options.chunk_range, Millis::MIN),
             flushed: &[],
             maxt: Millis::MIN,
             mint: Millis::MAX,
@@ -201,6 +208,12 @@ impl Folder {
         }
         self.scratch = fold.scratch;
         (next < self.pages.len()).then_some(next)
+    }
+
+    /// No sample is older.
+    pub(crate) fn floor(&self) -> Millis {
+        let oldest = self.windows.all().map(|window| window.number).min();
+        oldest.map_or(Millis::MAX, |number| number.saturating_mul(self.shared.options.chunk_range))
     }
 
     /// A series has left.
@@ -292,8 +305,10 @@ impl Folder {
         if !self.has_content(series, &account.settings, bounds) {
             return Target::Absent;
         }
-        let added = match check_limits(catalog, account, self.resolver.labels(view)) {
-            Ok(()) => self.create(catalog, account.state.number, tenant, view).ok_or(Limit::Partition),
+        let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
+        let limits = self.check_limits(catalog, account, tenant, view);
+        let added = match limits {
+            Ok(()) => self.create(catalog, account.state.number, hash, view).ok_or(Limit::Partition),
             Err(limit) => Err(limit),
         };
         match added {
@@ -305,16 +320,48 @@ impl Folder {
         }
     }
 
+    /// Whether limits let the series with the resolver's labels pass.
+    fn check_limits(
+        &mut self,
+        catalog: &Catalog,
+        account: &Account,
+        tenant: &Tenant,
+        view: &View,
+    ) -> Result<(), Limit> {
+        let (number, settings) = (account.state.number, &account.settings);
+        let key = reserve::key(tenant.as_str(), self.resolver.labels(view));
+        if self.reserve.take(number, key) {
+            return Ok(());
+        }
+        let (reserved, of_metric) = self.reserve.count(number, key);
+        let limit = settings.max_series;
+        let is_full = u64::from(catalog.tenant_series_count(number)) + reserved >= limit;
+        // It was refused before, or everything it had is in blocks.
+        let is_unknown = self.windows.record < self.known_below;
+        if is_unknown || (limit > 0 && is_full) {
+            return Err(Limit::Series(limit));
+        }
+        let limit = settings.max_series_per_metric;
+        if limit > 0
+            && let Some((name, metric)) = self.resolver.labels(view).find(|(name, _)| *name == METRIC_NAME)
+        {
+            let count = catalog.pair_of(number, name, metric).map_or(0, |pair| catalog.series_count_of(pair));
+            if u64::from(count) + of_metric >= limit {
+                return Err(Limit::MetricSeries(limit));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the series with the resolver's labels; its row comes before its postings show it.
     fn create(
         &mut self,
         catalog: &mut Catalog,
         number: TenantNo,
-        tenant: &Tenant,
+        hash: u64,
         view: &View,
     ) -> Option<SeriesRef> {
         let series = self.resolver.add(catalog, number, view)?;
-        let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
         let first_chunk = 1 + hash % u64::from(self.shared.options.samples_per_chunk);
         self.page_for(series)?.lock().add(first_chunk as u16);
         Some(series)
@@ -519,28 +566,6 @@ fn storable(histogram: HistogramRef<'_>) -> Result<(), Refusal> {
     validate(histogram)?;
     let outcome = value::check(&histogram.into());
     outcome.map_err(|_| Refusal::Histogram("histogram does not fit into a chunk"))
-}
-
-fn check_limits<'a>(
-    catalog: &Catalog,
-    account: &Account,
-    mut labels: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Limit> {
-    let (number, settings) = (account.state.number, &account.settings);
-    let limit = settings.max_series;
-    if limit > 0 && u64::from(catalog.tenant_series_count(number)) >= limit {
-        return Err(Limit::Series(limit));
-    }
-    let limit = settings.max_series_per_metric;
-    if limit > 0
-        && let Some((name, metric)) = labels.find(|(name, _)| *name == METRIC_NAME)
-    {
-        let pair = catalog.pair_of(number, name, metric);
-        if pair.is_some_and(|pair| u64::from(catalog.series_count_of(pair)) >= limit) {
-            return Err(Limit::MetricSeries(limit));
-        }
-    }
-    Ok(())
 }
 
 /// Refuses all that a series brings.

@@ -289,7 +289,7 @@ fn read_whole(slab: &[u8], position: u16) -> Option<&[u8]> {
 }
 
 /// The numbers in an identity.
-pub(crate) fn pairs<'a>(identity: impl Into<Identity<'a>>) -> impl Iterator<Item = u32> + 'a {
+pub(crate) fn pairs<'a>(identity: impl Into<Identity<'a>>) -> impl Iterator<Item = u32> + Clone + 'a {
     let Identity { head, own, tail } = identity.into();
     let (mut piece, mut rest) = (head, [own, tail].into_iter());
     std::iter::from_fn(move || {

@@ -83,10 +83,10 @@ impl Late {
         (self.mint <= self.maxt).then_some((self.mint, self.maxt))
     }
 
-    /// Samples below `floor` are gone.
+    /// Samples below `floor` are gone; none of them waits.
     pub(crate) fn forget(&mut self, floor: Millis) {
         self.mint = self.mint.max(floor);
-        if self.mint > self.maxt {
+        if self.mint > self.maxt && self.buffer.is_empty() {
             *self = Self::default();
         }
     }

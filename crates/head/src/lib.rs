@@ -17,7 +17,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `writer`, `folder`, `resolve` | a record's way in |
-//! | `fold`, `reject` | rules for a sample, and refusals in words |
+//! | `fold`, `reserve`, `reject` | rules for a sample, for a new series, and refusals in words |
 //! | `catalog`, `text`, `identity`, `set`, `runs` | who is there: interned texts, pairs, series, postings |
 //! | `removal`, `collect` | how they leave |
 //! | `page`, `cells`, `histogram`, `late`, `value` | newest samples |
@@ -55,6 +55,7 @@ mod paged;
 mod reader;
 mod reject;
 mod removal;
+mod reserve;
 mod resolve;
 mod runs;
 mod select;
@@ -74,7 +75,7 @@ mod writer;
 
 use std::sync::Arc;
 
-pub use checkpoint::{Checkpoint, TenantBounds};
+pub use checkpoint::{Checkpoint, CheckpointError, Known, TenantBounds};
 pub use cut::{Cut, Step};
 pub use options::Options;
 pub use reader::{Reader, TenantReader};

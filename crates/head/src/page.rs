@@ -83,6 +83,14 @@ pub(crate) struct Place {
     pub(crate) epoch: u64,
 }
 
+/// A series without samples.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) series: SeriesRef,
+    /// Newest timestamp that came in order.
+    pub(crate) newest: Option<Millis>,
+}
+
 /// See the module doc.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -180,6 +188,12 @@ impl Page {
         row.more.as_ref().map_or_else(Vec::new, |more| more.late.buffer().to_vec())
     }
 
+    /// The series that are left.
+    pub(crate) fn series(&self) -> impl Iterator<Item = SeriesRef> + '_ {
+        let there = self.rows.iter().enumerate().filter(|(_, row)| !row.is_gone());
+        there.map(|(slot, _)| self.first + self.number(slot) as SeriesRef)
+    }
+
     /// Seals what is open or waits in windows below `end`, for the cut `epoch`; says of how many
     /// series.
     pub(crate) fn sweep(&mut self, end: WindowNo, epoch: u64, fold: &mut Fold<'_>) -> usize {
@@ -199,28 +213,28 @@ impl Page {
         &mut self,
         floor: Millis,
         elsewhere: impl Fn(SeriesRef) -> bool,
-        gone: &mut Vec<SeriesRef>,
+        gone: &mut Vec<Gone>,
     ) {
         for slot in 0..self.rows.len() {
             let series = self.first + self.number(slot) as SeriesRef;
             let Some(row) = self.rows.get_mut(slot).filter(|row| !row.is_gone()) else { continue };
             row.forget(floor);
             if row.is_idle() && !elsewhere(series) {
-                gone.push(series);
+                gone.push(Gone { series, newest: row.newest() });
             }
         }
     }
 
     /// Takes out series, in ascending order, that [`Page::forget`] found; says whether none is left.
-    pub(crate) fn remove(&mut self, series: &[SeriesRef]) -> bool {
-        for &series in series {
+    pub(crate) fn remove(&mut self, gone: &[Gone]) -> bool {
+        for &Gone { series, .. } in gone {
             let slot = self.slot(row_of(series));
             if let Some(row) = self.rows.get_mut(slot).filter(|row| !row.is_gone()) {
                 *row = Row::gone();
                 self.live = self.live.saturating_sub(1);
             }
         }
-        if !series.is_empty() {
+        if !gone.is_empty() {
             self.shrink();
         }
         self.live == 0

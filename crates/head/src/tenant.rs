@@ -151,6 +151,7 @@ pub(crate) struct TenantState {
     histograms: AtomicU64,
     mint: AtomicI64,
     maxt: AtomicI64,
+    closed: AtomicI64,
     pub(crate) metadata: RwLock<MetadataMap>,
     /// When the newest record was written.
     now: AtomicI64,
@@ -168,6 +169,7 @@ impl TenantState {
             histograms: AtomicU64::new(0),
             mint: AtomicI64::new(Millis::MAX),
             maxt: AtomicI64::new(Millis::MIN),
+            closed: AtomicI64::new(Millis::MIN),
             metadata: RwLock::default(),
             now: AtomicI64::new(Millis::MIN),
             swept: AtomicI64::new(Millis::MIN),
@@ -181,6 +183,17 @@ impl TenantState {
         self.histograms.fetch_add(histograms, Relaxed);
         self.mint.store(mint, Relaxed);
         self.maxt.store(maxt, Relaxed);
+    }
+
+    /// Series whose newest sample was at `t` have left and forgotten it: nothing up to then is taken
+    /// in order any more. Only the writer calls this.
+    pub(crate) fn close(&self, t: Millis) {
+        self.closed.fetch_max(t.saturating_add(1), Relaxed);
+    }
+
+    /// Oldest time that is taken in order, as far as [`TenantState::close`] says.
+    pub(crate) fn closed(&self) -> Millis {
+        self.closed.load(Relaxed)
     }
 
     /// Float samples and histograms taken so far.

@@ -13,10 +13,11 @@ use norn_model::tenant::Tenant;
 use norn_wire::record::{RecordError, View};
 use norn_wire::settings::{FoldSettings, SettingsError};
 
-use crate::checkpoint::{Checkpoint, TenantBounds};
+use crate::checkpoint::{Checkpoint, Known, TenantBounds};
 use crate::collect::Collect;
 use crate::cut::{Cut, Phase, Step};
 use crate::folder::{Account, Folder};
+use crate::reserve::Reserve;
 use crate::shared::Shared;
 use crate::snapshot::{Base, Encoder, Piece};
 use crate::tenant::TenantState;
@@ -48,6 +49,8 @@ pub struct Writer {
     folder: Folder,
     next: Offset,
     phase: Phase,
+    /// Who was there when the last cut had been collected.
+    known: Arc<Known>,
 }
 
 impl Writer {
@@ -58,12 +61,17 @@ impl Writer {
             folder: Folder::new(shared),
             next: 0,
             phase: Phase::Idle,
+            known: Arc::default(),
         }
     }
 
     /// A writer that goes on where a snapshot was begun.
     pub(crate) fn resumed(folder: Folder, accounts: HashMap<Tenant, Account>, next: Offset) -> Self {
-        Self { view: View::new(), accounts, folder, next, phase: Phase::Idle }
+        let (view, known) = (View::new(), Arc::default());
+        let mut writer = Self { view, accounts, folder, next, phase: Phase::Idle, known };
+        // The next checkpoint has to say who is there.
+        writer.collect();
+        writer
     }
 
     /// Begins a snapshot: [`Writer::step`] gives its pieces, for the encoder to turn into bytes.
@@ -213,7 +221,12 @@ impl Writer {
                 if collect.step(&mut self.folder) {
                     return Step::More;
                 }
-                self.phase = Phase::Idle;
+                if let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Idle)
+                    && self.next >= self.known.below
+                {
+                    // While records are folded again, those count who were there the first time.
+                    self.known = Arc::new(Known { below: self.next, series: collect.census() });
+                }
                 Step::Idle
             }
         }
@@ -226,16 +239,28 @@ impl Writer {
             return;
         }
         self.folder.windows.release();
-        let floor = self.floor();
+        let floor = self.folder.floor();
         self.accounts.values_mut().for_each(|account| account.forget(floor));
-        let tenants = self.accounts.values().map(|account| Arc::clone(&account.state)).collect();
-        self.phase = Phase::Collect(Collect::new(floor, tenants));
+        let states =
+            self.accounts.iter().map(|(tenant, account)| (tenant.clone(), Arc::clone(&account.state)));
+        let mut tenants: Vec<_> = states.collect();
+        tenants.sort_unstable_by_key(|(_, state)| state.number);
+        self.phase = Phase::Collect(Collect::new(tenants));
         for number in cut.numbers() {
             self.folder.flushed.retain(|(flushed, _)| *flushed != number);
             self.folder.flushed.push((number, cut.next_offset()));
         }
         let needed = self.needed_from();
         self.folder.flushed.retain(|(_, end)| *end > needed);
+    }
+
+    /// Begins to collect what nobody needs any more.
+    fn collect(&mut self) {
+        let states =
+            self.accounts.iter().map(|(tenant, account)| (tenant.clone(), Arc::clone(&account.state)));
+        let mut tenants: Vec<_> = states.collect();
+        tenants.sort_unstable_by_key(|(_, state)| state.number);
+        self.phase = Phase::Collect(Collect::new(tenants));
     }
 
     /// The blocks could not be written: everything stays, and a later cut takes the same windows
@@ -258,20 +283,21 @@ impl Writer {
         (maxt != Millis::MIN).then(|| maxt.saturating_sub(range / 2).div_euclid(range).saturating_mul(range))
     }
 
-    /// No sample is older.
-    fn floor(&self) -> Millis {
-        let range = self.folder.shared().options.chunk_range;
-        let oldest = self.folder.windows.all().map(|window| window.number).min();
-        oldest.map_or(Millis::MAX, |number| number.saturating_mul(range))
-    }
-
     /// The first record that has a sample which is in no finished cut.
     fn needed_from(&self) -> Offset {
         self.folder.windows.all().map(|window| window.first).min().unwrap_or(self.next)
     }
 
-    /// What a restart needs to begin at [`Checkpoint::offset`] instead of the first record.
-    pub fn checkpoint(&self) -> Checkpoint {
+    /// What a restart needs to begin at [`Checkpoint::offset`] instead of the first record; `None`
+    /// while [`Writer::step`] still collects what a cut has left. With it, places of series that have
+    /// left are given to others: it should be durable soon.
+    pub fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if matches!(self.phase, Phase::Collect(_)) {
+            return None;
+        }
+        if self.next >= self.known.below {
+            self.folder.reserve = Reserve::default();
+        }
         let oldest = self.folder.windows.all().min_by_key(|window| window.first);
         let offset = self.needed_from();
         let tenants = match oldest.and_then(|window| window.before.get()) {
@@ -281,7 +307,7 @@ impl Writer {
         let range = self.folder.shared().options.chunk_range;
         let flushed = self.folder.flushed.iter().filter(|(_, end)| *end > offset);
         let flushed = flushed.map(|(number, end)| (number.saturating_mul(range), *end)).collect();
-        Checkpoint { offset, flushed, tenants }
+        Some(Checkpoint { offset, flushed, tenants, known: Arc::clone(&self.known) })
     }
 
     /// Makes an empty head go on at a checkpoint.
@@ -301,6 +327,12 @@ impl Writer {
         let range = self.folder.shared().options.chunk_range;
         self.folder.flushed =
             checkpoint.flushed.iter().map(|(start, end)| (start.div_euclid(range), *end)).collect();
+        for (tenant, keys) in &checkpoint.known.series {
+            let number = account(&mut self.accounts, self.folder.shared(), tenant)?.state.number;
+            keys.iter().for_each(|key| self.folder.reserve.insert(number, *key));
+        }
+        self.known = Arc::clone(&checkpoint.known);
+        self.folder.known_below = checkpoint.known.below;
         self.next = checkpoint.offset;
         Ok(())
     }

@@ -99,9 +99,11 @@ fn a_restart_needs_no_record_below_the_checkpoint() {
     }
     assert!(head.writer.begin_cut(W0 + 2 * HOUR));
     let cut = finish_sweep(&mut head);
-    assert_eq!(head.writer.checkpoint().offset, 1);
+    assert_eq!(head.writer.checkpoint().unwrap().offset, 1);
     head.writer.finish_cut(&cut);
-    let checkpoint = head.writer.checkpoint();
+    assert_eq!(head.writer.checkpoint(), None);
+    while !matches!(head.writer.step(), Step::Idle) {}
+    let checkpoint = head.writer.checkpoint().unwrap();
     assert_eq!(checkpoint.offset, 13);
     assert_eq!(checkpoint.tenants.len(), 1);
     assert_eq!(checkpoint.tenants[0].maxt, W0 + 110 * 60_000);

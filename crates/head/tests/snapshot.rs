@@ -5,9 +5,11 @@ mod support;
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 
+use std::sync::Arc;
+
 use norn_contract::fs::File;
 use norn_contract::log::{Offset, Record};
-use norn_head::{Options, SnapshotError, Step, load};
+use norn_head::{Checkpoint, Options, SnapshotError, Step, load};
 use norn_model::Millis;
 use norn_model::rejection::Refused;
 use norn_model::sample::stale_nan;
@@ -131,6 +133,12 @@ fn snapshot(head: &mut Head, load: &mut Load) -> (Vec<u8>, Offset) {
     (bytes, encoder.next_offset())
 }
 
+/// What a checkpoint says of records.
+fn checkpoint(head: &mut Head) -> Checkpoint {
+    while !matches!(head.writer.step(), Step::Idle) {}
+    Checkpoint { known: Arc::default(), ..head.writer.checkpoint().unwrap() }
+}
+
 #[test]
 fn goes_on_where_it_was() {
     let mut cuts = 0;
@@ -173,7 +181,7 @@ fn goes_on_where_it_was() {
         if !late {
             assert_eq!(head.writer.digest(), again.writer.digest(), "seed {seed}");
         }
-        assert_eq!(head.writer.checkpoint(), again.writer.checkpoint(), "seed {seed}");
+        assert_eq!(checkpoint(&mut head), checkpoint(&mut again), "seed {seed}");
         assert_eq!(head.writer.closed_before(), again.writer.closed_before());
     }
     assert!(cuts > 2, "{cuts}");

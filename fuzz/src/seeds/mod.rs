@@ -3,6 +3,7 @@
 pub mod block;
 pub mod chunk;
 pub mod columns;
+pub mod head;
 pub mod log;
 pub mod snapshot;
 pub mod text;

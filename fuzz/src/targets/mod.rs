@@ -1,6 +1,7 @@
 //! What must hold whatever the bytes are. A target panics where it does not.
 
 pub mod block;
+pub mod checkpoint;
 pub mod chunk;
 pub mod columns;
 pub mod content;
