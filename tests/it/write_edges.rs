@@ -115,3 +115,27 @@ fn connections_leave_files_for_the_log() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn the_log_tells_how_far_it_is() -> Result<()> {
+    let norn = Norn::start(&["-self-monitoring.enabled=false", "-embedded-log.partitions=1"])?;
+    for i in 0..3 {
+        ensure!(push(&norn.server, &[(&[("__name__", "m")], now_ms() + i, 1.0)])?.status == 200);
+    }
+    let metrics = text(&norn.server.get("/metrics")?);
+    let figure = |name: &str| -> Result<f64> {
+        let line = metrics.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.with_context(|| format!("{name} is missing:\n{metrics}"))?.parse()?)
+    };
+    // Settings of the tenant are records, too.
+    let durable = figure("norn_log_records_total")?;
+    ensure!(durable >= 3.0);
+    ensure!(figure("norn_log_next_offset{partition=\"0\"}")? == durable);
+    ensure!(figure("cortex_ingest_storage_reader_last_consumed_offset{partition=\"0\"}")? == durable - 1.0);
+    ensure!(figure("norn_log_lag_records{partition=\"0\"}")? == 0.0);
+    ensure!(figure("norn_log_first_offset{partition=\"0\"}")? == 0.0);
+    let syncs = figure("norn_log_sync_duration_seconds_count")?;
+    ensure!(syncs >= 3.0 && figure("norn_log_sync_duration_seconds_bucket{le=\"+Inf\"}")? == syncs);
+    ensure!(figure("cortex_ingest_storage_writer_buffered_produce_bytes")? == 0.0);
+    Ok(())
+}

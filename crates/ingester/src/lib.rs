@@ -187,6 +187,11 @@ impl Ingester {
         self.partitions.iter().map(|p| p.progress.undecodable()).sum()
     }
 
+    /// Offsets after the last applied record, by partition.
+    pub fn applied_offsets(&self) -> impl Iterator<Item = Offset> {
+        self.partitions.iter().map(|p| p.progress.next())
+    }
+
     /// The heads, by partition.
     pub fn heads(&self) -> impl Iterator<Item = &Arc<Reader>> {
         self.partitions.iter().map(|p| &p.head)

@@ -220,6 +220,7 @@ impl EmbeddedLog {
             sync_buckets,
             queued_records,
             queued_bytes,
+            max_queued_bytes: self.shared.queue.limit(),
             segments,
             segment_bytes,
             partitions: (0..self.known()).map(|p| self.range(p)).collect(),

@@ -126,6 +126,11 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Bytes that may wait.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Records and bytes that wait.
     pub fn depth(&self) -> (usize, usize) {
         let state = self.state.lock();

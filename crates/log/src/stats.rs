@@ -29,6 +29,8 @@ pub struct Stats {
     pub queued_records: usize,
     /// Bytes of their values.
     pub queued_bytes: usize,
+    /// How many may wait.
+    pub max_queued_bytes: usize,
     /// Segments that are kept.
     pub segments: usize,
     /// Bytes in use in them.

@@ -1,26 +1,32 @@
 //! What the log, the heads and the local blocks count, as metrics. Read when the metrics are written.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
+use norn_contract::log::Offset;
 use norn_ingester::Ingester;
 use norn_kit::metrics::Registry;
 use norn_kit::metrics::prometheus_client::collector::Collector;
-use norn_kit::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use norn_kit::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use norn_kit::metrics::prometheus_client::metrics::MetricType;
 use norn_kit::metrics::prometheus_client::metrics::counter::ConstCounter;
 use norn_kit::metrics::prometheus_client::metrics::gauge::ConstGauge;
 use norn_log::EmbeddedLog;
+use norn_log::stats::{SYNC_BOUNDS, Stats};
 use norn_model::tenant::Tenant;
 
 /// Registers both.
 pub fn register(registry: &Registry, log: &Arc<EmbeddedLog>, ingester: &Arc<Ingester>) {
-    registry.register_collector(LogFigures(log.clone()));
+    registry.register_collector(LogFigures { log: log.clone(), ingester: ingester.clone() });
     registry.register_collector(HeadFigures(ingester.clone()));
     registry.register_collector(BlockFigures(ingester.clone()));
 }
 
-struct LogFigures(Arc<EmbeddedLog>);
+struct LogFigures {
+    log: Arc<EmbeddedLog>,
+    ingester: Arc<Ingester>,
+}
 
 impl fmt::Debug for LogFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +36,7 @@ impl fmt::Debug for LogFigures {
 
 impl Collector for LogFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = self.0.stats();
+        let stats = self.log.stats();
         for (name, help, value) in [
             ("norn_log_records", "Records that became durable.", stats.records as f64),
             ("norn_log_value_bytes", "Bytes of the records' values.", stats.value_bytes as f64),
@@ -39,18 +45,68 @@ impl Collector for LogFigures {
                 "Bytes written for records, headers included.",
                 stats.written_bytes as f64,
             ),
-            ("norn_log_syncs", "Rounds of write and sync.", stats.syncs as f64),
-            ("norn_log_sync_seconds", "Time spent in rounds of write and sync.", stats.sync_seconds),
         ] {
             counter(&mut encoder, name, help, value)?;
         }
         for (name, help, value) in [
             ("norn_log_queued_records", "Records that wait to become durable.", stats.queued_records as f64),
-            ("norn_log_queued_bytes", "Bytes that wait to become durable.", stats.queued_bytes as f64),
+            (
+                "cortex_ingest_storage_writer_buffered_produce_bytes",
+                "Bytes that wait to become durable.",
+                stats.queued_bytes as f64,
+            ),
+            (
+                "cortex_ingest_storage_writer_buffered_produce_bytes_limit",
+                "Bytes that may wait to become durable.",
+                stats.max_queued_bytes as f64,
+            ),
             ("norn_log_segments", "Segments that are kept.", stats.segments as f64),
             ("norn_log_segment_bytes", "Bytes in use in segments.", stats.segment_bytes as f64),
         ] {
             gauge(&mut encoder, name, help, value)?;
+        }
+        encode_syncs(&mut encoder, &stats)?;
+        self.encode_offsets(&mut encoder, &stats)
+    }
+}
+
+/// Durations of rounds of write and sync.
+fn encode_syncs(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
+    let name = "norn_log_sync_duration_seconds";
+    let help = "Time of a round of write and sync.";
+    let bounds = SYNC_BOUNDS.into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(stats.sync_buckets).collect();
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(stats.sync_seconds, stats.syncs, &buckets, None)
+}
+
+impl LogFigures {
+    /// Offsets of each partition: kept, durable, applied.
+    fn encode_offsets(&self, encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
+        let partitions: Vec<_> =
+            (0..).zip(stats.partitions.iter().zip(self.ingester.applied_offsets())).collect();
+        // The figure of a partition from its offsets and the one after the last applied record.
+        type Figure = fn(&Range<Offset>, Offset) -> f64;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("norn_log_first_offset", "Oldest offset that is kept.", |kept, _| kept.start as f64),
+            ("norn_log_next_offset", "Offset of the next record.", |kept, _| kept.end as f64),
+            (
+                "cortex_ingest_storage_reader_last_consumed_offset",
+                "Last offset that is applied to the head; -1 for none.",
+                |_, applied| applied as f64 - 1.0,
+            ),
+            (
+                "norn_log_lag_records",
+                "Durable records that are not applied to the head yet.",
+                |kept, applied| kept.end.saturating_sub(applied) as f64,
+            ),
+        ];
+        for (name, help, figure) in figures {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (partition, (kept, applied)) in &partitions {
+                let labels = [("partition", *partition as u32)];
+                ConstGauge::new(figure(kept, *applied)).encode(family.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
