@@ -15,12 +15,19 @@ pub struct Rule {
     pub positions: bool,
 }
 
+/// Errors with which the reference fails inside: `info` whose label selector has an `@`, and a pinned
+/// range in parentheses.
+const FAULTS: &[&str] = &["unexpected error: interface conversion", "unexpected number of samples"];
+
 /// The first difference, oracle first.
 pub fn first(oracle: &Answer, norn: &Answer, rule: Rule) -> Option<String> {
     match (oracle, norn) {
         (Answer::Refused { kind: k, text: t }, Answer::Refused { kind, text }) => (k != kind
             || sorted_pair(t) != sorted_pair(text))
         .then(|| format!("error: oracle {k}: {t}\n      norn {kind}: {text}")),
+        (Answer::Refused { text, .. }, Answer::Result(_)) if FAULTS.iter().any(|f| text.starts_with(f)) => {
+            None
+        }
         (Answer::Refused { kind, text }, Answer::Result(_)) => {
             Some(format!("only oracle refuses: {kind}: {text}"))
         }
