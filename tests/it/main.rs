@@ -10,6 +10,7 @@ mod hostile_writes;
 mod newcomer;
 mod prometheus_agrees;
 mod remote_read;
+mod shipped_bugs;
 mod support;
 mod tenants;
 mod write_edges;

@@ -62,8 +62,15 @@ impl Authentication {
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Tenant, AuthenticationError> {
-    let raw = headers.get(HEADER).ok_or(TenantError::Missing)?;
-    let ids = String::from_utf8_lossy(raw.as_bytes());
+    let mut lines = headers.get_all(HEADER).iter();
+    let raw = lines.next().ok_or(TenantError::Missing)?;
+    let mut ids = String::from_utf8_lossy(raw.as_bytes());
+    // Whoever looks at one line of several must not let through what another names.
+    for more in lines {
+        let ids = ids.to_mut();
+        ids.push('|');
+        ids.push_str(&String::from_utf8_lossy(more.as_bytes()));
+    }
     if !ids.contains('|') {
         return Ok(Tenant::admit(&ids)?);
     }
@@ -144,6 +151,19 @@ mod tests {
         assert_eq!(code, 422);
         assert!(text.starts_with("too many tenant IDs: the request names 2 tenants"), "{text}");
         assert_eq!(status(&auth, Some(b"a|")).unwrap_err().0, 401);
+    }
+
+    #[test]
+    fn several_headers_are_several_tenants() {
+        let mut headers = HeaderMap::new();
+        headers.append(HEADER, HeaderValue::from_static("a"));
+        headers.append(HEADER, HeaderValue::from_static("a"));
+        let auth = Authentication::by_header();
+        assert_eq!(auth.tenant(&headers).unwrap().as_str(), "a");
+        headers.append(HEADER, HeaderValue::from_static("b"));
+        assert_eq!(auth.tenant(&headers), Err(AuthenticationError::TooMany(2)));
+        headers.append(HEADER, HeaderValue::from_static("../b"));
+        assert!(matches!(auth.tenant(&headers), Err(AuthenticationError::Refused(_))));
     }
 
     #[test]
