@@ -172,6 +172,21 @@ impl TenantFold {
     }
 }
 
+/// Every value that may be stored of a sample.
+pub fn variants(item: Item) -> Vec<Value> {
+    let one = value(item, None);
+    match item {
+        Item::Stale => {
+            [Value::int(Histogram::default()), Value::float_histogram(Histogram::default().to_float())]
+                .iter()
+                .map(|newest| value(item, Some(newest)))
+                .chain([one])
+                .collect()
+        }
+        _ => vec![one],
+    }
+}
+
 /// A float stale marker after a histogram ends the series as a histogram.
 fn value(item: Item, newest: Option<&Value>) -> Value {
     let stale = || Histogram { sum: stale_nan(), ..Histogram::default() };

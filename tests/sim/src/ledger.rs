@@ -1,7 +1,7 @@
 //! What clients know: which records were acknowledged, what was said of them, and what must
 //! therefore be there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_model::Millis;
 
-use crate::fold::{Fold, Verdict};
+use crate::fold::{Fold, Verdict, variants};
 use crate::process::{Process, Series};
-use crate::traffic::{SERIES, Sent, labels, tenant};
+use crate::traffic::{Content, SERIES, Sent, labels, tenant};
 use crate::value::Value;
 
 /// An append that was not answered yet.
@@ -41,12 +41,19 @@ pub struct Account {
     asked: BTreeMap<Offset, BoxFuture<'static, Outcome>>,
     /// Digests of the head by first and next offset.
     digests: BTreeMap<(Offset, Offset), u64>,
+    /// What the head of this life has come to.
+    applied: Offset,
 }
 
 /// All partitions.
 #[derive(Default)]
 pub struct Ledger {
     accounts: Vec<Account>,
+    /// Heads let closed windows go: what they take then depends on what they have forgotten, so what
+    /// the model refuses may be there too, if it was sent.
+    is_forgetful: bool,
+    /// Values of all durable records, by tenant, series and time; kept for forgetful heads.
+    sent: BTreeMap<(u8, u8, Millis), Vec<Value>>,
     /// Acknowledged records.
     pub acknowledged: u64,
     /// Appends that were refused.
@@ -59,6 +66,11 @@ pub struct Ledger {
 pub type Checked = Result<(), String>;
 
 impl Ledger {
+    /// Nothing is known.
+    pub fn new(is_forgetful: bool) -> Self {
+        Self { is_forgetful, ..Self::default() }
+    }
+
     /// Appends a record; its answer is collected later.
     pub fn append(&mut self, process: &Process, partition: Partition, sent: Sent) {
         let answer = process.log.append(partition, sent.record.clone());
@@ -71,7 +83,7 @@ impl Ledger {
             while let Some(answer) = self.accounts[p].next_answer() {
                 self.settle(p, answer, may_refuse, Some(process))?;
             }
-            self.accounts[p].compare_outcomes(p)?;
+            self.accounts[p].compare_outcomes(p, self.is_forgetful)?;
         }
         Ok(())
     }
@@ -99,6 +111,9 @@ impl Ledger {
         let next = account.records.len() as Offset;
         if offset != next {
             return Err(format!("partition {p}: record {next} was acknowledged with offset {offset}"));
+        }
+        if self.is_forgetful {
+            note_values(&mut self.sent, &sent);
         }
         account.records.push(sent);
         account.certain = account.records.len();
@@ -131,8 +146,16 @@ impl Ledger {
             return Err(format!("the log knows {known} partitions of {}", self.accounts.len()));
         }
         self.accounts.resize_with(known, Account::default);
+        let (is_forgetful, sent) = (self.is_forgetful, &mut self.sent);
         for (p, account) in self.accounts.iter_mut().enumerate() {
-            self.survived += account.recover(process, p).map_err(|e| format!("partition {p}: {e}"))?;
+            let found = account.recover(process, p).map_err(|e| format!("partition {p}: {e}"))?;
+            if is_forgetful {
+                found.iter().for_each(|sent_then| note_values(sent, sent_then));
+            } else {
+                account.begin_again(process.log.range(p as Partition).start)?;
+            }
+            account.applied = process.workers[p].progress.next();
+            self.survived += found.len() as u64;
         }
         Ok(())
     }
@@ -148,6 +171,7 @@ impl Ledger {
     /// The head of a partition has come to `next`: so does the model.
     pub fn applied(&mut self, partition: usize, next: Offset) -> Checked {
         let account = &mut self.accounts[partition];
+        account.applied = next;
         while account.folded.end < next {
             let offset = account.folded.end;
             // What is applied is durable, its answer is there.
@@ -163,6 +187,9 @@ impl Ledger {
 
     /// Compares a digest with an earlier one of the same records.
     pub fn compare_digest(&mut self, partition: usize, digest: u64) -> Checked {
+        if self.is_forgetful {
+            return Ok(());
+        }
         let account = &mut self.accounts[partition];
         let folded = (account.folded.start, account.folded.end);
         match account.digests.insert(folded, digest) {
@@ -180,12 +207,23 @@ impl Ledger {
             let labels = labels(series);
             let samples = found.remove(&labels).map(Vec::as_slice).unwrap_or_default();
             let want = self.candidates(number, series, range);
-            compare_series(&want, samples).map_err(|e| format!("{} {labels}: {e}", tenant(number)))?;
+            let none = Vec::new();
+            let is_allowed = |t: Millis, value: &Value| match self.is_forgetful {
+                true => self.sent.get(&(number, series, t)).unwrap_or(&none).contains(value),
+                false => want.get(&t).is_some_and(|values| values.contains(&value)),
+            };
+            let compared = compare_series(&want, samples, self.is_complete(), is_allowed);
+            compared.map_err(|e| format!("{} {labels}: {e}", tenant(number)))?;
         }
         match found.first_key_value() {
             Some((labels, _)) => Err(format!("{}: series {labels} was never sent", tenant(number))),
             None => Ok(()),
         }
+    }
+
+    /// Whether the heads are where they were before the last restart.
+    fn is_complete(&self) -> bool {
+        !self.is_forgetful || self.accounts.iter().all(|a| a.applied >= a.folded.end)
     }
 
     /// The values a series may have, by time: one for each partition that took a sample.
@@ -211,17 +249,29 @@ impl Ledger {
     }
 }
 
-fn compare_series(want: &BTreeMap<Millis, Vec<&Value>>, found: &[(Millis, Value)]) -> Checked {
-    let mut there: BTreeMap<Millis, &Value> = BTreeMap::new();
-    for (t, value) in found {
-        match want.get(t) {
-            None => return Err(format!("a sample at {t} that must not be there: {value:?}")),
-            Some(values) if values.contains(&value) => {}
-            Some(values) => return Err(format!("{value:?} at {t} where {values:?} was taken")),
+/// Adds what a record may put into series.
+fn note_values(all: &mut BTreeMap<(u8, u8, Millis), Vec<Value>>, sent: &Sent) {
+    if let Content::Write(parts) = &sent.content {
+        for part in parts {
+            all.entry((sent.tenant, part.series, part.t)).or_default().extend(variants(part.item));
         }
-        there.entry(*t).or_insert(value);
     }
-    match want.keys().find(|t| !there.contains_key(t)) {
+}
+
+fn compare_series(
+    want: &BTreeMap<Millis, Vec<&Value>>,
+    found: &[(Millis, Value)],
+    is_complete: bool,
+    is_allowed: impl Fn(Millis, &Value) -> bool,
+) -> Checked {
+    let mut there = BTreeSet::new();
+    for (t, value) in found {
+        if !is_allowed(*t, value) {
+            return Err(format!("{value:?} at {t} where {:?} was taken", want.get(t)));
+        }
+        there.insert(*t);
+    }
+    match want.keys().find(|t| is_complete && !there.contains(*t)) {
         Some(t) => Err(format!("the sample at {t} is lost: {:?}", want[t])),
         None => Ok(()),
     }
@@ -234,7 +284,7 @@ impl Account {
     }
 
     /// Compares what the ingester said of records with what the model says.
-    fn compare_outcomes(&mut self, p: usize) -> Checked {
+    fn compare_outcomes(&mut self, p: usize, is_forgetful: bool) -> Checked {
         let folded = self.folded.end;
         while let Some(mut first) = self.asked.first_entry() {
             let offset = *first.key();
@@ -251,21 +301,31 @@ impl Account {
                 Err(AppliedError::Undecodable) => Verdict::Undecodable,
                 Err(e) => return Err(format!("partition {p}: outcome of record {offset}: {e}")),
             };
-            if self.verdicts.get(&offset) != Some(&said) {
+            let want = self.verdicts.get(&offset);
+            let is_read = |verdict: &Verdict| *verdict != Verdict::Undecodable;
+            if want != Some(&said) && !(is_forgetful && want.is_some_and(is_read) && is_read(&said)) {
                 return Err(format!(
-                    "partition {p}: record {offset} came to {said:?}, the model says {:?}",
-                    self.verdicts.get(&offset)
+                    "partition {p}: record {offset} came to {said:?}, the model says {want:?}"
                 ));
             }
         }
         Ok(())
     }
 
-    fn recover(&mut self, process: &Process, p: usize) -> Result<u64, String> {
-        let range = process.log.range(p as Partition);
-        if range.start > self.trimmed {
-            return Err(format!("starts at {}, but was trimmed below {} only", range.start, self.trimmed));
+    /// The model begins with the first record that is kept, as the head does.
+    fn begin_again(&mut self, first: Offset) -> Checked {
+        if first > self.trimmed {
+            return Err(format!("starts at {first}, but was trimmed below {} only", self.trimmed));
         }
+        self.fold = Fold::default();
+        self.folded = first..first;
+        self.verdicts.clear();
+        Ok(())
+    }
+
+    /// Compares the log with what must be in it; gives what else is there.
+    fn recover(&mut self, process: &Process, p: usize) -> Result<Vec<Sent>, String> {
+        let range = process.log.range(p as Partition);
         if range.end < self.certain as Offset {
             return Err(format!("{} acknowledged records are lost", self.certain as Offset - range.end));
         }
@@ -281,7 +341,7 @@ impl Account {
             }
         }
         let mut doubtful = std::mem::take(&mut self.doubtful).into_iter();
-        let mut survived = 0;
+        let before = self.records.len();
         for (want, (offset, record)) in (range.start..).zip(got) {
             if offset != want {
                 return Err(format!("offset {offset} where {want} should be"));
@@ -294,12 +354,8 @@ impl Account {
             }
             let sent = doubtful.find(|sent| sent.record == record);
             self.records.push(sent.ok_or_else(|| format!("record {offset} was never sent, or out of turn"))?);
-            survived += 1;
         }
         self.certain = self.records.len();
-        self.fold = Fold::default();
-        self.folded = range.start..range.start;
-        self.verdicts.clear();
-        Ok(survived)
+        Ok(self.records[before..].to_vec())
     }
 }

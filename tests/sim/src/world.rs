@@ -100,7 +100,7 @@ impl World {
             dice,
             fs,
             process: None,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(false),
             traffic: Traffic::new(),
             partitions,
             fatal: Arc::default(),
