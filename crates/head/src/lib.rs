@@ -21,7 +21,7 @@
 //! | `catalog`, `text`, `identity`, `set`, `runs` | who is there: interned texts, pairs, series, postings |
 //! | `removal`, `collect` | how they leave |
 //! | `page`, `cells`, `histogram`, `late`, `value` | newest samples |
-//! | `window`, `storage` | sealed chunks |
+//! | `window`, `storage`, `files` | sealed chunks |
 //! | `cut`, `checkpoint` | windows on their way into blocks, and what a restart needs then |
 //! | `snapshot` | the head as a file |
 //! | `reader`, `select`, `order`, `series`, `cardinality` | ways out |
@@ -43,6 +43,7 @@ mod collect;
 mod created;
 mod cut;
 mod digest;
+mod files;
 mod fold;
 mod folder;
 mod histogram;
@@ -77,7 +78,7 @@ use std::sync::Arc;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Known, TenantBounds};
 pub use cut::{Cut, Step};
-pub use options::Options;
+pub use options::{Options, Storage};
 pub use reader::{Reader, TenantReader};
 pub use snapshot::{Encoder as SnapshotEncoder, Piece as SnapshotPiece, SnapshotError, load};
 pub use stats::{MemoryStats, TenantStats};

@@ -35,6 +35,8 @@ pub struct MemoryStats {
     pub open_chunks: usize,
     /// Sealed chunks.
     pub sealed_chunks: usize,
+    /// Sealed chunks in files; not in [`MemoryStats::total`].
+    pub chunk_files: u64,
 }
 
 impl MemoryStats {
@@ -72,7 +74,8 @@ pub(crate) fn memory(shared: &Shared) -> MemoryStats {
         stats.open_chunks += open_chunks;
     }
     for window in shared.windows.read().iter() {
-        let (chunks, heads) = window.size_bytes();
+        let (chunks, heads, file) = window.size_bytes();
+        stats.chunk_files += file;
         stats.sealed_chunks += chunks;
         stats.rows += heads;
     }

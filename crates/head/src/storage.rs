@@ -8,14 +8,20 @@
 //! mint, zigzag LEB128: not for XOR, whose bytes begin with it | bytes
 //! ```
 //!
-//! Only the last slab is written to. A lock on a slab is held for the copy of one chunk.
+//! Only the last slab is written to. A lock on a slab is held for the copy of one chunk. Slabs before
+//! the last one may lie in a file: a chunk is read from there by itself, with its header.
 
-use std::sync::Arc;
+use std::io::Result;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use norn_codec::varint;
 use norn_model::Millis;
 use norn_model::chunk::ChunkEncoding;
 use parking_lot::RwLock;
+
+use crate::files::ChunkFile;
 
 const UNIT: usize = 4;
 const UNIT_BITS: u32 = 18;
@@ -41,15 +47,26 @@ pub(crate) struct Header {
     pub(crate) maxt: Millis,
 }
 
-type Slab = Arc<RwLock<Vec<u8>>>;
+/// What is read at once: the header and most chunks.
+const READ: usize = 1024;
+
+/// Some chunks, one behind the other.
+#[derive(Clone, Debug)]
+enum Slab {
+    Memory(Arc<RwLock<Vec<u8>>>),
+    File { at: u64, len: usize },
+}
 
 /// See the module doc.
 #[derive(Debug, Default)]
-pub(crate) struct Storage {
+pub(crate) struct Chunks {
     slabs: RwLock<Vec<Slab>>,
+    file: OnceLock<ChunkFile>,
+    /// Slabs that are full and in memory; they lie before the last one.
+    full: AtomicUsize,
 }
 
-impl Storage {
+impl Chunks {
     /// Keeps a chunk; `None` when 16 GiB are used. Called by the writer alone.
     pub(crate) fn push(&self, header: &Header, bytes: &[u8]) -> Option<Address> {
         let need = bytes.len() + MAX_HEADER + UNIT;
@@ -71,9 +88,9 @@ impl Storage {
     }
 
     /// The last slab if `need` bytes fit, else a new one, larger than others if it must.
-    fn slab(&self, need: usize) -> Option<(usize, Slab)> {
+    fn slab(&self, need: usize) -> Option<(usize, Arc<RwLock<Vec<u8>>>)> {
         let slabs = self.slabs.read();
-        if let Some(last) = slabs.last() {
+        if let Some(Slab::Memory(last)) = slabs.last() {
             let used = last.read().len();
             if used + need <= SLAB {
                 return Some((slabs.len() - 1, Arc::clone(last)));
@@ -84,35 +101,132 @@ impl Storage {
         if slabs.len() == MAX_SLABS {
             return None;
         }
+        if let Some(Slab::Memory(_)) = slabs.last() {
+            self.full.fetch_add(1, Ordering::Relaxed);
+        }
         let slab = Arc::new(RwLock::new(Vec::with_capacity(need.max(SLAB))));
-        slabs.push(Arc::clone(&slab));
+        slabs.push(Slab::Memory(Arc::clone(&slab)));
         Some((slabs.len() - 1, slab))
     }
 
-    /// Gives the chunk at `at` to `f`; `None` where there is none.
-    pub(crate) fn read<R>(&self, at: Address, f: impl FnOnce(&Header, &[u8]) -> R) -> Option<R> {
-        let slab = Arc::clone(self.slabs.read().get((at >> UNIT_BITS) as usize)?);
-        let slab = slab.read();
-        let start = (at & ((1 << UNIT_BITS) - 1)) as usize * UNIT;
-        let mut rest = slab.get(start..)?;
-        let previous = Address::from_le_bytes(*rest.split_off(..UNIT)?.first_chunk()?);
-        let kind = varint::take_uvarint(&mut rest).ok()?;
-        let encoding = ChunkEncoding::from_number((kind & 7) as u8)?;
-        let span = varint::take_uvarint(&mut rest).ok()? as i64;
-        let mint = match encoding {
-            ChunkEncoding::Xor => None,
-            _ => Some(varint::take_varint(&mut rest).ok()?),
-        };
-        let bytes = rest.get(..(kind >> 4) as usize)?;
-        let mint = mint.or_else(|| first_timestamp(bytes))?;
-        let (late, maxt) = (kind & 8 != 0, mint.wrapping_add(span));
-        Some(f(&Header { previous, encoding, late, mint, maxt }, bytes))
+    /// Slabs that can be written to a file.
+    pub(crate) fn full(&self) -> usize {
+        self.full.load(Ordering::Relaxed)
     }
 
-    /// Bytes of heap.
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.slabs.read().iter().map(|slab| slab.read().len()).sum()
+    /// Writes the oldest full slab to the file that `create` makes if there is none yet. Called by the
+    /// writer alone.
+    pub(crate) fn write_one(&self, create: impl FnOnce() -> Result<ChunkFile>) -> Result<()> {
+        let oldest = {
+            let slabs = self.slabs.read();
+            let before_last = slabs.len().saturating_sub(1);
+            let mut full = slabs.iter().take(before_last).enumerate();
+            full.find_map(|(number, slab)| match slab {
+                Slab::Memory(bytes) => Some((number, Arc::clone(bytes))),
+                Slab::File { .. } => None,
+            })
+        };
+        let Some((number, bytes)) = oldest else { return Ok(()) };
+        let file = match self.file.get() {
+            Some(file) => file,
+            None => {
+                let file = create()?;
+                self.file.get_or_init(|| file)
+            }
+        };
+        let bytes = bytes.read();
+        let written = Slab::File { at: file.append(&bytes)?, len: bytes.len() };
+        if let Some(slab) = self.slabs.write().get_mut(number) {
+            *slab = written;
+            self.full.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
+
+    /// Gives the chunk at `at` to `f`; `None` where there is none, or the file can not be read.
+    pub(crate) fn read<R>(&self, at: Address, f: impl FnOnce(&Header, &[u8]) -> R) -> Option<R> {
+        let slab = self.slabs.read().get((at >> UNIT_BITS) as usize)?.clone();
+        let start = (at & ((1 << UNIT_BITS) - 1)) as usize * UNIT;
+        match slab {
+            Slab::Memory(bytes) => {
+                let bytes = bytes.read();
+                let (header, range) = parse(bytes.get(start..)?)?;
+                let chunk = bytes.get(start..)?.get(range)?;
+                Some(f(&header.of(chunk)?, chunk))
+            }
+            Slab::File { at, len } => self.read_file(at + start as u64, len.checked_sub(start)?, f),
+        }
+    }
+
+    /// As [`Chunks::read`] for a chunk at `at` of the file, in a slab that ends `left` bytes later.
+    fn read_file<R>(&self, at: u64, left: usize, f: impl FnOnce(&Header, &[u8]) -> R) -> Option<R> {
+        let file = self.file.get()?;
+        let mut first = [0; READ];
+        let ask = left.min(READ);
+        let got = file.read(at, first.get_mut(..ask)?)?;
+        let bytes = first.get(..got)?;
+        let (header, range) = parse(bytes)?;
+        if let Some(chunk) = bytes.get(range.clone()) {
+            return Some(f(&header.of(chunk)?, chunk));
+        }
+        if range.end > left {
+            return None;
+        }
+        let mut whole = vec![0; range.len()];
+        let known = bytes.get(range.start..)?;
+        whole.get_mut(..known.len())?.copy_from_slice(known);
+        let rest = whole.get_mut(known.len()..)?;
+        let wanted = rest.len();
+        if file.read(at + got as u64, rest)? != wanted {
+            return None;
+        }
+        Some(f(&header.of(&whole)?, &whole))
+    }
+
+    /// Bytes of heap, and bytes in the file.
+    pub(crate) fn size_bytes(&self) -> (usize, u64) {
+        let (mut heap, mut file) = (0, 0);
+        for slab in self.slabs.read().iter() {
+            match slab {
+                Slab::Memory(bytes) => heap += bytes.read().len(),
+                Slab::File { len, .. } => file += *len as u64,
+            }
+        }
+        (heap, file)
+    }
+}
+
+/// A header whose first timestamp may be in the chunk.
+struct Parsed {
+    previous: Address,
+    encoding: ChunkEncoding,
+    late: bool,
+    mint: Option<Millis>,
+    span: i64,
+}
+
+impl Parsed {
+    fn of(&self, chunk: &[u8]) -> Option<Header> {
+        let Self { previous, encoding, late, .. } = *self;
+        let mint = self.mint.or_else(|| first_timestamp(chunk))?;
+        Some(Header { previous, encoding, late, mint, maxt: mint.wrapping_add(self.span) })
+    }
+}
+
+/// The header at the beginning of `bytes`, and where its chunk lies in them.
+fn parse(bytes: &[u8]) -> Option<(Parsed, Range<usize>)> {
+    let mut rest = bytes;
+    let previous = Address::from_le_bytes(*rest.split_off(..UNIT)?.first_chunk()?);
+    let kind = varint::take_uvarint(&mut rest).ok()?;
+    let encoding = ChunkEncoding::from_number((kind & 7) as u8)?;
+    let span = varint::take_uvarint(&mut rest).ok()? as i64;
+    let mint = match encoding {
+        ChunkEncoding::Xor => None,
+        _ => Some(varint::take_varint(&mut rest).ok()?),
+    };
+    let start = bytes.len() - rest.len();
+    let end = start.checked_add((kind >> 4) as usize)?;
+    Some((Parsed { previous, encoding, late: kind & 8 != 0, mint, span }, start..end))
 }
 
 /// First timestamp of an XOR chunk that has a sample.
@@ -128,7 +242,7 @@ mod tests {
 
     #[test]
     fn gives_back_chunks_of_every_size() {
-        let storage = Storage::default();
+        let chunks_of = Chunks::default();
         let mut chunks = Vec::new();
         let mut previous = NOWHERE;
         for i in 0..300i64 {
@@ -140,10 +254,11 @@ mod tests {
                 mint: -i,
                 maxt: i * 1_000_000,
             };
-            previous = storage.push(&header, &bytes).expect("room");
+            previous = chunks_of.push(&header, &bytes).expect("room");
             chunks.push((previous, header, bytes));
         }
         let big = vec![1; 3 * SLAB];
+        let big_len = big.len();
         let header = Header {
             previous,
             encoding: ChunkEncoding::FloatHistogram,
@@ -151,17 +266,29 @@ mod tests {
             mint: i64::MIN,
             maxt: i64::MAX,
         };
-        chunks.push((storage.push(&header, &big).expect("room"), header, big));
+        chunks.push((chunks_of.push(&header, &big).expect("room"), header, big));
         for (at, header, bytes) in &chunks {
-            let same = storage.read(*at, |h, b| h == header && b == bytes);
+            let same = chunks_of.read(*at, |h, b| h == header && b == bytes);
             assert_eq!(same, Some(true));
         }
-        assert_eq!(storage.read(NOWHERE, |_, _| ()), None);
+        assert_eq!(chunks_of.read(NOWHERE, |_, _| ()), None);
+        chunks_of.push(&chunks[0].1, &vec![2; SLAB]).expect("room");
+        let fs = std::sync::Arc::new(norn_log::memory::MemoryFs::default());
+        let storage = crate::options::Storage { fs, dir: "/".into(), keep_slabs: 0 };
+        let mut files = crate::files::Files::new(storage, 0);
+        while chunks_of.full() > 0 {
+            chunks_of.write_one(|| files.create(0)).expect("written");
+        }
+        assert!(chunks_of.size_bytes().1 as usize > big_len);
+        for (at, header, bytes) in &chunks {
+            let same = chunks_of.read(*at, |h, b| h == header && b == bytes);
+            assert_eq!(same, Some(true), "{header:?}");
+        }
     }
 
     #[test]
     fn finds_the_first_timestamp_in_the_chunk() {
-        let storage = Storage::default();
+        let chunks_of = Chunks::default();
         let (mut state, mut bytes) = (XorState::new(), Vec::new());
         for t in [1_700_000_000_123, 1_700_000_015_123, 1_700_000_030_123] {
             state.append(&mut bytes, t, 1.5).expect("room");
@@ -174,7 +301,7 @@ mod tests {
             mint: 1_700_000_000_123,
             maxt: 1_700_000_030_123,
         };
-        let at = storage.push(&header, &bytes).expect("room");
-        assert_eq!(storage.read(at, |h, b| *h == header && b == bytes), Some(true));
+        let at = chunks_of.push(&header, &bytes).expect("room");
+        assert_eq!(chunks_of.read(at, |h, b| *h == header && b == bytes), Some(true));
     }
 }

@@ -12,10 +12,11 @@ use norn_model::chunk::ChunkEncoding;
 use parking_lot::RwLock;
 
 use crate::checkpoint::TenantBounds;
+use crate::files::Files;
 use crate::identity::SeriesRef;
 use crate::page::Place;
 use crate::shared::Shared;
-use crate::storage::{Address, Header, NOWHERE, Storage};
+use crate::storage::{Address, Chunks, Header, NOWHERE};
 
 /// Number of a window.
 pub(crate) type WindowNo = i64;
@@ -71,12 +72,12 @@ pub(crate) struct Window {
     /// What held of the tenants before that record; set when the record has been folded.
     pub(crate) before: OnceLock<Arc<Vec<TenantBounds>>>,
     heads: RwLock<Heads>,
-    chunks: Storage,
+    chunks: Chunks,
 }
 
 impl Window {
     fn new(number: WindowNo, first: Offset) -> Self {
-        Self { number, first, before: OnceLock::new(), heads: RwLock::default(), chunks: Storage::default() }
+        Self { number, first, before: OnceLock::new(), heads: RwLock::default(), chunks: Chunks::default() }
     }
 
     /// Keeps a chunk of a series; it names the one that was the newest. Called by the writer alone.
@@ -120,9 +121,10 @@ impl Window {
         Ok(())
     }
 
-    /// Bytes of heap: chunks, and what leads to them.
-    pub(crate) fn size_bytes(&self) -> (usize, usize) {
-        (self.chunks.size_bytes(), self.heads.read().size_bytes())
+    /// Bytes of heap: chunks, and what leads to them; bytes in the file.
+    pub(crate) fn size_bytes(&self) -> (usize, usize, u64) {
+        let (heap, file) = self.chunks.size_bytes();
+        (heap, self.heads.read().size_bytes(), file)
     }
 }
 
@@ -146,6 +148,7 @@ pub(crate) struct Windows {
     live: Vec<Arc<Window>>,
     /// Are being cut.
     frozen: Vec<Arc<Window>>,
+    files: Option<Files>,
     /// Counts cuts. A page that says the same number has been swept by the last one.
     pub(crate) epoch: u64,
     /// Offset of the record that is being folded.
@@ -157,8 +160,22 @@ pub(crate) struct Windows {
 impl Windows {
     /// None.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let options = &shared.options;
+        let files = options.storage.clone().map(|storage| Files::new(storage, options.partition));
         let (live, frozen) = (Vec::new(), Vec::new());
-        Self { shared, live, frozen, epoch: 0, record: 0, changed: false }
+        Self { shared, live, frozen, files, epoch: 0, record: 0, changed: false }
+    }
+
+    /// Writes a slab of chunks to its file if one has to go there. False: none has.
+    pub(crate) fn write_one(&mut self) -> bool {
+        let Some(files) = &mut self.files else { return false };
+        let all = || self.frozen.iter().chain(&self.live);
+        let full = all().map(|window| window.chunks.full()).sum();
+        let oldest = all().filter(|window| window.chunks.full() > 0).min_by_key(|window| window.number);
+        let Some(window) = oldest.filter(|_| files.is_due(full)) else { return false };
+        let outcome = window.chunks.write_one(|| files.create(window.number));
+        files.wrote(outcome, full);
+        true
     }
 
     /// Adds a window of a snapshot. Of several with a number the first one needs the oldest record.

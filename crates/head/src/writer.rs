@@ -203,6 +203,9 @@ impl Writer {
 
     /// One bounded slice of what waits.
     pub fn step(&mut self) -> Step {
+        if self.folder.windows.write_one() {
+            return Step::More;
+        }
         match self.phase {
             Phase::Idle | Phase::Given => Step::Idle,
             Phase::Sweep { page, end, next_offset } => match self.folder.sweep(page, end) {
