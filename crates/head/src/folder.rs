@@ -72,6 +72,7 @@ impl Account {
             settings: self.settings.clone(),
             mint: self.mint,
             maxt: self.maxt,
+            closed: self.state.closed(),
             taken: self.state.taken(),
         }
     }
@@ -80,11 +81,11 @@ impl Account {
     pub(crate) fn restore(
         &mut self,
         settings: FoldSettings,
-        mint: Millis,
-        maxt: Millis,
+        (mint, maxt, closed): (Millis, Millis, Millis),
         taken: (u64, u64),
     ) -> Arc<TenantState> {
         (self.settings, self.mint, self.maxt) = (settings, mint, maxt);
+        self.state.close(closed.saturating_sub(1));
         self.state.publish(taken.0, taken.1, mint, maxt);
         Arc::clone(&self.state)
     }

@@ -313,6 +313,12 @@ impl Writer {
         Some(Checkpoint { offset, flushed, tenants, known: Arc::clone(&self.known) })
     }
 
+    /// Tells a head that comes from a snapshot which checkpoint was durable then: who had a place is
+    /// not in the snapshot.
+    pub fn adopt(&mut self, checkpoint: &Checkpoint) {
+        self.known = Arc::clone(&checkpoint.known);
+    }
+
     /// Makes an empty head go on at a checkpoint.
     ///
     /// # Errors

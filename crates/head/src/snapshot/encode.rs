@@ -39,6 +39,8 @@ pub(crate) struct TenantImage {
     pub(crate) settings: FoldSettings,
     pub(crate) mint: Millis,
     pub(crate) maxt: Millis,
+    /// Nothing below it is taken in order any more.
+    pub(crate) closed: Millis,
     pub(crate) taken: (u64, u64),
 }
 
@@ -139,7 +141,8 @@ impl Encoder {
         body.number(self.base.tenants.len() as u64);
         for image in &self.base.tenants {
             body.blob(image.tenant.as_str().as_bytes()).blob(&image.settings.encode());
-            body.signed(image.mint).signed(image.maxt).number(image.taken.0).number(image.taken.1);
+            body.signed(image.mint).signed(image.maxt).signed(image.closed);
+            body.number(image.taken.0).number(image.taken.1);
         }
         put_frame(Kind::Base, &body.bytes, &mut self.out)
     }

@@ -232,11 +232,11 @@ impl Loader {
         for _ in 0..fields.count()? {
             let tenant = tenant(fields)?;
             let settings = settings(fields)?;
-            let (mint, maxt) = (fields.signed()?, fields.signed()?);
+            let times = (fields.signed()?, fields.signed()?, fields.signed()?);
             let taken = (fields.number()?, fields.number()?);
             let account =
                 account(&mut self.accounts, &self.shared, &tenant).map_err(|_| SnapshotError::Full)?;
-            self.tenants.push(account.restore(settings, mint, maxt, taken));
+            self.tenants.push(account.restore(settings, times, taken));
         }
         Ok(next)
     }
