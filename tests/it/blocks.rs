@@ -26,7 +26,7 @@ const BLOCK_MILLIS: i64 = 7_200_000;
 type Series = (Labels, Vec<(i64, f64)>);
 
 /// `promtool` lies beside the Prometheus that tests use.
-fn promtool() -> Option<PathBuf> {
+pub fn promtool() -> Option<PathBuf> {
     let Some(prometheus) = std::env::var_os("NORN_PROMETHEUS") else {
         println!("NOT RUN: NORN_PROMETHEUS is not set; run through `cargo xtask test`");
         return None;
@@ -39,7 +39,7 @@ fn promtool() -> Option<PathBuf> {
     Some(path)
 }
 
-fn run(program: &Path, args: &[&str]) -> Result<String> {
+pub fn run(program: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).output().with_context(|| program.display().to_string())?;
     ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)

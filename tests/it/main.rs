@@ -2,6 +2,7 @@
 
 mod active_queries;
 mod blocks;
+mod cut;
 mod exemplars;
 mod faults;
 mod generated_queries;

@@ -8,7 +8,7 @@ mod server;
 mod write;
 
 pub use general::{Api, General, SelfMonitoring};
-pub use ingester::Tsdb;
+pub use ingester::{Ingester, Tsdb};
 pub use limits::Limits;
 pub use read::{Frontend, Querier};
 pub use server::{LogFormat, LogLevel, Server};
@@ -29,6 +29,8 @@ crate::table::sections! {
         ingester_instance: IngesterInstance,
         /// The log on local disk.
         embedded_log: EmbeddedLog,
+        /// Active series.
+        ingester: Ingester,
         /// Series in memory and blocks on local disk.
         tsdb: Tsdb,
         /// PromQL.

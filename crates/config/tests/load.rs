@@ -379,3 +379,17 @@ fn errors_of_the_file() {
         assert!(!got.contains('\n'), "{got}");
     }
 }
+
+#[test]
+fn block_ranges_are_one_of_whole_seconds() {
+    let hour = std::time::Duration::from_secs(3600);
+    assert_eq!(run(&[]).config.tsdb.block_ranges_period, [2 * hour]);
+    let flag = |value: &str| format!("-blocks-storage.tsdb.block-ranges-period={value}");
+    assert_eq!(run(&[&flag("1h")]).config.tsdb.block_ranges_period, [hour]);
+    let list = file("blocks_storage: {tsdb: {block_ranges_period: [1h30m]}}").run(&[]);
+    assert_eq!(list.config.tsdb.block_ranges_period, [hour * 3 / 2]);
+    for wrong in ["", "2h,24h", "30s", "25h", "2h1ms"] {
+        let error = error(&[&flag(wrong)]);
+        assert!(error.contains("-blocks-storage.tsdb.block-ranges-period"), "{wrong}: {error}");
+    }
+}

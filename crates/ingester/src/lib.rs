@@ -1,32 +1,50 @@
-//! Consumes log partitions into heads, and answers for recent data and for local blocks.
+//! Consumes log partitions into heads, lets closed time ranges leave them as blocks, and answers
+//! for both.
 //!
 //! One thread a partition reads records in order and applies them to that partition's head; the
-//! head is a fold over the log, so a start is nothing but reading from the first offset. What a
+//! head is a fold over the log, so a start is nothing but reading from a checkpoint on. What a
 //! record's content was refused for is told to whoever waits for its offset.
+//!
+//! ```text
+//! log ─ partition ─ head ─┬─ cutter ─ blocks
+//!  ▲                      └──── queries ─┘
+//!  └── trim ─ checkpoints ─ cutter
+//! ```
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`partition`] | the thread: log → head → outcome |
+//! | [`cutter`] | the thread: heads → blocks, then checkpoints, then the log is trimmed |
 //! | [`blocks`] | what left the heads: blocks on local disk |
+//! | [`checkpoints`] | where a start begins to read |
 //! | `holdings` | what the heads hold |
 //! | [`outcome`] | who waits for which offset |
 //! | [`progress`] | how far a partition has come |
+//! | [`stats`] | what the cutter counts |
+//! | [`api`] | endpoints for operators |
 //!
 //! Promises: a record whose outcome was told is visible to every query that starts later, in a
 //! head or in a block. Refuses: to acknowledge anything (the log does), to skip a record or a
 //! block it can not read without saying so.
 
+pub mod api;
 pub mod blocks;
+pub mod checkpoints;
+pub mod cutter;
 mod holdings;
 pub mod outcome;
 pub mod partition;
 pub mod progress;
+pub mod stats;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::cardinality::{Cardinality, CardinalityRequest, CountSeries};
@@ -34,6 +52,7 @@ use norn_contract::clock::Clock;
 use norn_contract::fs::FileSystem;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
 use norn_contract::merge::Merged;
+use norn_contract::rng::Rng;
 use norn_contract::source::{Coverage, SeriesSource, SourceError, TenantSources};
 use norn_head::Reader;
 pub use norn_head::{MemoryStats, TenantStats};
@@ -44,9 +63,12 @@ use norn_model::tenant::Tenant;
 use parking_lot::Mutex;
 
 use crate::blocks::{BlocksError, LocalBlocks};
+use crate::checkpoints::{CheckpointError, Checkpoints};
+use crate::cutter::{Cutter, Message};
 use crate::outcome::Outcomes;
-use crate::partition::Worker;
+use crate::partition::{Command, Worker};
 use crate::progress::Progress;
+use crate::stats::CutStats;
 
 /// Called once when a partition can not go on: the process must end, since what it acknowledges
 /// from then on would not become visible.
@@ -57,13 +79,34 @@ pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
 pub struct Options {
     /// Blocks, a directory a tenant.
     pub blocks_dir: PathBuf,
+    /// Checkpoints, and samples of heads that are in the log too.
+    pub head_dir: PathBuf,
+    /// Time range of a block.
+    pub block_range: Duration,
+    /// Time between two looks at whether there is something to cut; 0 for never.
+    pub look_every: Duration,
+    /// A partition without records for so long is cut whole; 0 for never.
+    pub idle_timeout: Duration,
+    /// Time between two counts of active series; 0 for never.
+    pub active_series_every: Duration,
+    /// How long a series is active after its newest sample.
+    pub active_series_idle: Duration,
 }
 
 impl Options {
     /// The defaults, with everything below `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
-        Self { blocks_dir: dir.join("tsdb") }
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self {
+            blocks_dir: dir.join("tsdb"),
+            head_dir: dir.join("head"),
+            block_range: minutes(120),
+            look_every: minutes(1),
+            idle_timeout: minutes(60),
+            active_series_every: minutes(1),
+            active_series_idle: minutes(20),
+        }
     }
 }
 
@@ -78,6 +121,8 @@ pub struct Parts {
     pub fs: Arc<dyn FileSystem>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Randomness for the names of blocks.
+    pub rng: Arc<dyn Rng>,
     /// Where blocks are read.
     pub pool: Pool,
     /// How long blocks are kept.
@@ -90,9 +135,20 @@ pub enum StartError {
     /// The log can not be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A checkpoint can not be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Blocks can not be used.
     #[error(transparent)]
     Blocks(#[from] BlocksError),
+    /// A checkpoint does not fit the head.
+    #[error("partition {partition} can not be restored: {reason}")]
+    Restore {
+        /// The partition.
+        partition: Partition,
+        /// Why.
+        reason: String,
+    },
     /// No thread could be started.
     #[error("cannot start thread {name}: {error}")]
     Thread {
@@ -107,9 +163,12 @@ pub enum StartError {
 pub struct Ingester {
     partitions: Vec<PartitionHandle>,
     blocks: Arc<LocalBlocks>,
+    stats: Arc<CutStats>,
     clock: Arc<dyn Clock>,
     limits: TenantLimits,
+    inbox: Mutex<Sender<Message>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    cutter: Mutex<Option<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -120,46 +179,86 @@ struct PartitionHandle {
 }
 
 impl Ingester {
-    /// Starts a thread for each partition the log knows.
+    /// Starts a thread for each partition the log knows, and one that cuts blocks.
     ///
     /// # Errors
     ///
-    /// When the log or the blocks can not be read, or no thread can be
+    /// When the log or the blocks can not be read, a checkpoint is not usable, or no thread can be
     /// started.
     pub fn start(parts: Parts, on_fatal: &OnFatal) -> Result<Arc<Self>, StartError> {
-        let (ingester, workers) = Self::start_stepped(parts)?;
+        let clock = Arc::clone(&parts.clock);
+        let (ingester, workers, cutter) = Self::start_stepped(parts)?;
         for worker in workers {
             let name = format!("partition-{}", worker.partition);
             let thread = worker.spawn(on_fatal.clone());
             let thread = thread.map_err(|error| StartError::Thread { name, error })?;
             ingester.threads.lock().push(thread);
         }
+        let thread = cutter.spawn(clock, Arc::clone(&ingester.stop), on_fatal.clone());
+        let thread = thread.map_err(|error| StartError::Thread { name: "cutter".into(), error })?;
+        *ingester.cutter.lock() = Some(thread);
         Ok(ingester)
     }
 
     /// As [`Ingester::start`], but without threads: nothing happens unless the caller steps the
-    /// workers. For simulations, which decide what happens when.
+    /// workers and the cutter. For simulations, which decide what happens when.
     ///
     /// # Errors
     ///
-    /// When the log or the blocks can not be read.
-    pub fn start_stepped(parts: Parts) -> Result<(Arc<Self>, Vec<Worker>), StartError> {
-        let Parts { options, log, fs, clock, pool, limits } = parts;
-        let blocks = LocalBlocks::open(fs, options.blocks_dir, pool)?;
+    /// When the log or the blocks can not be read, or a checkpoint is not usable.
+    pub fn start_stepped(parts: Parts) -> Result<(Arc<Self>, Vec<Worker>, Cutter), StartError> {
+        let Parts { options, log, fs, clock, rng, pool, limits } = parts;
+        let blocks = LocalBlocks::open(Arc::clone(&fs), options.blocks_dir.clone(), pool)?;
+        let checkpoints = Checkpoints::open(fs, options.head_dir.clone())?;
+        let (sender, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut partitions, mut workers) = (Vec::new(), Vec::new());
+        let (mut partitions, mut workers, mut commands) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..log.known().max(log.writable()) {
-            let (handle, worker) = open_partition(number, &*log, stop.clone())?;
+            let (command, receiver) = mpsc::channel();
+            let link = Link { commands: receiver, cutter: sender.clone(), stop: stop.clone() };
+            let (handle, worker) = open_partition(number, &*log, &checkpoints, &options, link)?;
             partitions.push(handle);
             workers.push(worker);
+            commands.push(command);
         }
-        let ingester = Self { partitions, blocks, clock, limits, threads: Mutex::default(), stop };
-        Ok((Arc::new(ingester), workers))
+        let stats = Arc::new(CutStats::default());
+        let cutter = Cutter {
+            options,
+            partitions: commands,
+            inbox,
+            blocks: Arc::clone(&blocks),
+            checkpoints,
+            log,
+            limits: limits.clone(),
+            rng,
+            stats: Arc::clone(&stats),
+            heads: partitions.iter().map(|p| Arc::clone(&p.head)).collect(),
+            state: Default::default(),
+            agenda: Default::default(),
+        };
+        let (inbox, threads) = (Mutex::new(sender), Mutex::default());
+        let ingester =
+            Self { partitions, blocks, stats, clock, limits, inbox, threads, cutter: Mutex::default(), stop };
+        Ok((Arc::new(ingester), workers, cutter))
+    }
+
+    /// Cuts everything that is in memory into blocks; resolves when that was tried. Whether it
+    /// succeeded is in the log lines and figures.
+    pub fn flush(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (done, flushed) = oneshot::channel();
+        // A cutter that has ended drops the other half, which resolves this one.
+        let _ = self.inbox.lock().send(Message::Flush(done));
+        async { flushed.await.unwrap_or_default() }
     }
 
     /// The blocks on local disk.
     pub fn blocks(&self) -> &Arc<LocalBlocks> {
         &self.blocks
+    }
+
+    /// What the cutter counts.
+    pub fn cut_stats(&self) -> &CutStats {
+        &self.stats
     }
 
     /// From when on heads and blocks of `tenant` have everything that was written.
@@ -204,10 +303,15 @@ impl Ingester {
         self.join();
     }
 
-    /// Waits for the threads; they end when the log is closed and everything was applied.
+    /// Waits for the threads of the partitions, which end when the log is closed and everything
+    /// was applied, and ends the cutter.
     pub fn join(&self) {
+        // A panic was already reported through `on_fatal` by the thread's own guard.
         for thread in self.threads.lock().drain(..) {
-            // A panic was already reported through `on_fatal` by the thread's own guard.
+            let _ = thread.join();
+        }
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.cutter.lock().take() {
             let _ = thread.join();
         }
     }
@@ -248,26 +352,47 @@ impl CountSeries for Ingester {
     }
 }
 
+/// What ties a partition to the rest.
+struct Link {
+    commands: Receiver<Command>,
+    cutter: Sender<Message>,
+    stop: Arc<AtomicBool>,
+}
+
 fn open_partition(
     number: Partition,
     log: &dyn IngestLog,
-    stop: Arc<AtomicBool>,
+    checkpoints: &Checkpoints,
+    options: &Options,
+    link: Link,
 ) -> Result<(PartitionHandle, Worker), StartError> {
     let range = log.range(number);
-    let (writer, head) = norn_head::new(norn_head::Options { partition: number, ..Default::default() });
+    let checkpoint = checkpoints.load(number, &range)?;
+    let chunk_range = Millis::try_from(options.block_range.as_millis()).unwrap_or(Millis::MAX);
+    let (mut writer, head) =
+        norn_head::new(norn_head::Options { partition: number, chunk_range, ..Default::default() });
+    let mut first = range.start;
+    if let Some(checkpoint) = checkpoint {
+        let restored = writer.restore(&checkpoint);
+        restored.map_err(|e| StartError::Restore { partition: number, reason: e.to_string() })?;
+        first = checkpoint.offset;
+    }
     let handle = PartitionHandle {
         head,
-        outcomes: Arc::new(Outcomes::new(range.start)),
-        progress: Arc::new(Progress::new(number, range.clone())),
+        outcomes: Arc::new(Outcomes::new(first)),
+        progress: Arc::new(Progress::new(number, first..range.end)),
     };
     let worker = Worker {
         partition: number,
-        reader: log.read(number, range.start)?,
+        reader: log.read(number, first)?,
         head: writer,
         outcomes: handle.outcomes.clone(),
         progress: handle.progress.clone(),
-        stop,
+        stop: link.stop,
         batch: Vec::new(),
+        wish: None,
+        commands: link.commands,
+        cutter: link.cutter,
     };
     Ok((handle, worker))
 }

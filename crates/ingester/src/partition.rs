@@ -1,22 +1,71 @@
-//! One partition's thread: log → head → outcome.
+//! One partition: log → head → outcome, and what the cutter asks of the head.
+//!
+//! The head has one writer, so the cutter's commands are carried out here, between two batches of
+//! records: a slice of work at a time, and never a wait for the disk.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use norn_contract::log::{LogError, LogReader, Offset, Partition, Record};
-use norn_head::Writer;
+use norn_head::{Checkpoint, Cut, Step, Writer};
+use norn_model::Millis;
 use norn_model::rejection::Refused;
 
 use crate::OnFatal;
+use crate::cutter::Message;
 use crate::outcome::Outcomes;
 use crate::progress::{Progress, Reporter};
 
-/// Longest wait for a record before the thread looks at the clock again.
-const WAIT: Duration = Duration::from_millis(500);
+/// Longest wait for a record before the thread looks at commands again.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// What the cutter asks of a partition. Each is answered, but for [`Command::Abandon`].
+pub enum Command {
+    /// How far can be cut? Answered with [`Answer::Survey`].
+    Survey,
+    /// Cut the windows that end at or before this. Answered with [`Answer::Cut`].
+    Begin(Millis),
+    /// The cut's blocks are visible and durable. Answered with [`Answer::Checkpoint`].
+    Finish(Cut),
+    /// There are no blocks of the cut.
+    Abandon(Cut),
+    /// From where would a start read? Answered with [`Answer::Checkpoint`].
+    Checkpoint,
+}
+
+/// What waits until the head has nothing else to do.
+pub enum Wish {
+    /// Begin to cut the windows that end at or before this.
+    Begin(Millis),
+    /// Give a checkpoint.
+    Checkpoint,
+}
+
+/// What a partition answers the cutter.
+pub enum Answer {
+    /// How things are.
+    Survey(Survey),
+    /// The cut; `None` where there was nothing to cut.
+    Cut(Option<Cut>),
+    /// From where a start would read.
+    Checkpoint(Checkpoint),
+}
+
+/// How far a partition has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What its samples allow to be cut; `None` without any.
+    pub closed_before: Option<Millis>,
+    /// Whether everything is applied that was in the log at the start.
+    pub is_caught_up: bool,
+    /// Offset after the last record applied.
+    pub next: Offset,
+}
 
 /// What the thread owns. The thread is the loop around [`Worker::step`].
 pub struct Worker {
@@ -34,6 +83,12 @@ pub struct Worker {
     pub stop: Arc<AtomicBool>,
     /// Records of a step, empty between steps.
     pub batch: Vec<(Offset, Record)>,
+    /// What the head shall do once nothing is left to do of the cut before.
+    pub wish: Option<Wish>,
+    /// What the cutter asks.
+    pub commands: Receiver<Command>,
+    /// Where it is answered.
+    pub cutter: Sender<Message>,
 }
 
 impl Worker {
@@ -66,13 +121,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits up to `wait` for records and applies what is there; `false` when the log is closed and
-    /// everything was applied.
+    /// Does what the cutter asked and a slice of the head's own work, then waits up to `wait` for
+    /// records and applies what is there; `false` when the log is closed and everything was
+    /// applied.
     ///
     /// # Errors
     ///
     /// When the log can not be read any further.
     pub fn step(&mut self, wait: Duration) -> Result<bool, LogError> {
+        self.obey();
+        let wait = if self.work() { Duration::ZERO } else { wait };
         let mut batch = std::mem::take(&mut self.batch);
         let read = self.reader.next(&mut batch, wait);
         for (offset, record) in batch.drain(..) {
@@ -84,6 +142,62 @@ impl Worker {
             Err(LogError::Unavailable(_)) => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Survey => self.answer(Answer::Survey(Survey {
+                    closed_before: self.head.closed_before(),
+                    is_caught_up: self.progress.is_done(),
+                    next: self.progress.next(),
+                })),
+                Command::Begin(before) => self.wish = Some(Wish::Begin(before)),
+                Command::Finish(cut) => {
+                    self.head.finish_cut(&cut);
+                    self.wish = Some(Wish::Checkpoint);
+                }
+                Command::Abandon(cut) => self.head.abandon_cut(&cut),
+                Command::Checkpoint => self.wish = Some(Wish::Checkpoint),
+            }
+        }
+    }
+
+    /// One slice of what waits in the head. Says whether more does.
+    fn work(&mut self) -> bool {
+        match self.head.step() {
+            Step::Idle => self.fulfil(),
+            // Nobody begins a snapshot here.
+            Step::More | Step::Snapshot(_) => true,
+            Step::Cut(cut) => {
+                self.answer(Answer::Cut(Some(cut)));
+                true
+            }
+        }
+    }
+
+    /// Does what waits for the head to have nothing else to do. Says whether that began something.
+    fn fulfil(&mut self) -> bool {
+        match self.wish.take() {
+            None => false,
+            Some(Wish::Begin(before)) if self.head.begin_cut(before) => true,
+            Some(Wish::Begin(_)) => {
+                self.answer(Answer::Cut(None));
+                false
+            }
+            Some(Wish::Checkpoint) => {
+                match self.head.checkpoint() {
+                    Some(checkpoint) => self.answer(Answer::Checkpoint(checkpoint)),
+                    None => self.wish = Some(Wish::Checkpoint),
+                }
+                false
+            }
+        }
+    }
+
+    fn answer(&self, answer: Answer) {
+        // The cutter ends before the partitions do.
+        let _ = self.cutter.send(Message::Answer(self.partition, answer));
     }
 
     fn apply(&mut self, offset: Offset, record: &Record) {

@@ -8,6 +8,7 @@ use futures::executor::block_on;
 use norn_contract::applied::{AppliedError, AppliedRecords};
 use norn_contract::clock::SystemClock;
 use norn_contract::log::{IngestLog, Offset, Record, RecordKind};
+use norn_contract::rng::SystemRng;
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, TenantSources};
 use norn_ingester::{Ingester, OnFatal, Options, Parts};
 use norn_kit::pool::Pool;
@@ -23,6 +24,7 @@ fn parts(dir: &std::path::Path, log: Arc<dyn IngestLog>) -> Parts {
         log,
         fs: Arc::new(norn_log::disk::Disk),
         clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
         pool: Pool::new("read", 1).unwrap(),
         limits: TenantLimits::default(),
     }

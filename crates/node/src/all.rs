@@ -9,6 +9,7 @@ use norn_config::options::Config;
 use norn_config::{Run, render};
 use norn_contract::clock::SystemClock;
 use norn_contract::log::IngestLog;
+use norn_contract::rng::SystemRng;
 use norn_distributor::{Distributor, InstanceLimits, RoleLimits};
 use norn_http::axum::Router;
 use norn_http::axum::extract::{Request, State};
@@ -144,6 +145,7 @@ fn open(config: &Config) -> Result<Process, Error> {
         log: Arc::clone(&shared_log),
         fs: Arc::new(Disk),
         clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
         pool: query_pool.clone(),
         limits: limits.clone(),
     };
@@ -206,8 +208,19 @@ fn log_options(config: &Config, fatal: mpsc::UnboundedSender<String>) -> norn_lo
 
 fn ingester_options(config: &Config) -> norn_ingester::Options {
     let data_dir = Path::new(&config.general.data_dir);
-    // An absolute path takes the place of the data directory.
-    norn_ingester::Options { blocks_dir: data_dir.join(&config.tsdb.dir) }
+    let (c, tsdb) = (&config.ingester, &config.tsdb);
+    let counts = c.active_series_metrics_enabled;
+    let defaults = norn_ingester::Options::new(data_dir);
+    norn_ingester::Options {
+        // An absolute path takes the place of the data directory.
+        blocks_dir: data_dir.join(&tsdb.dir),
+        block_range: tsdb.block_ranges_period.first().copied().unwrap_or(defaults.block_range),
+        look_every: tsdb.head_compaction_interval,
+        idle_timeout: tsdb.head_compaction_idle_timeout,
+        active_series_every: if counts { c.active_series_metrics_update_period } else { Duration::ZERO },
+        active_series_idle: c.active_series_metrics_idle_timeout,
+        ..defaults
+    }
 }
 
 fn instance_limits(config: &Config) -> InstanceLimits {
@@ -326,7 +339,7 @@ impl Door<'_> {
                 norn_distributor::api::routes(self.distributor.clone()).layer(gate.clone()),
             ),
             read: also_below(prefix, query).layer(gate),
-            open: also_below(prefix, status),
+            open: also_below(prefix, status).merge(norn_ingester::api::routes(self.ingester.clone())),
         };
         let options = router::Options {
             path_prefix: self.config.server.http_path_prefix.clone(),
@@ -340,7 +353,10 @@ impl Door<'_> {
                 readiness,
                 config: Arc::new(move |mode| config.to_yaml(config_mode(mode))),
                 registry: registry.clone(),
-                links: vec![("/api/v1/status/buildinfo", "Build of this process")],
+                links: vec![
+                    ("/api/v1/status/buildinfo", "Build of this process"),
+                    ("/ingester/flush", "Turn everything in memory into blocks"),
+                ],
             };
             let routes = Routes { open: routes.open.merge(pages::router(pages)), ..routes };
             norn_http::assemble(routes, options, &registry)

@@ -1,4 +1,4 @@
-//! What the log, the heads and the local blocks count, as metrics. Read when the metrics are written.
+//! What the log, the heads and the cutter of blocks count, as metrics. Read when the metrics are written.
 
 use std::fmt;
 use std::ops::Range;
@@ -199,6 +199,31 @@ impl fmt::Debug for BlockFigures {
 
 impl Collector for BlockFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.cut_stats();
+        let ((cuts, cuts_failed), (saves, saves_failed)) = (stats.cuts.get(), stats.checkpoints.get());
+        for (name, help, value) in [
+            ("cortex_ingester_tsdb_compactions", "Times blocks were cut from memory.", cuts),
+            ("cortex_ingester_tsdb_compactions_failed", "Times blocks could not be cut.", cuts_failed),
+            ("cortex_ingester_tsdb_checkpoint_creations", "Checkpoints of partitions.", saves),
+            ("cortex_ingester_tsdb_checkpoint_creations_failed", "Checkpoints that failed.", saves_failed),
+            (
+                "cortex_ingester_tsdb_time_retentions",
+                "Blocks that were deleted by retention.",
+                stats.retentions.load(std::sync::atomic::Ordering::Relaxed),
+            ),
+        ] {
+            counter(&mut encoder, name, help, value as f64)?;
+        }
+        let name = "cortex_ingester_tsdb_compaction_duration_seconds";
+        let family = encoder.encode_descriptor(name, "Time a cut took.", None, MetricType::Histogram)?;
+        stats.cut_seconds.encode(family)?;
+        let help = "Series of a tenant that got samples lately.";
+        let mut family =
+            encoder.encode_descriptor("cortex_ingester_active_series", help, None, MetricType::Gauge)?;
+        for (tenant, series) in stats.active().iter() {
+            let tenant = tenant.to_string();
+            ConstGauge::new(*series as f64).encode(family.encode_family(&[("user", tenant)])?)?;
+        }
         self.encode_blocks(&mut encoder)
     }
 }

@@ -1,11 +1,13 @@
 //! One life of the process: the real log, ingester and heads, without threads.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::executor::block_on;
 use norn_contract::clock::SystemClock;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_contract::rng::SystemRng;
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource, TenantSources};
 use norn_ingester::partition::Worker;
 use norn_ingester::{Ingester, Parts, StartError};
@@ -41,15 +43,17 @@ impl Process {
     /// Opens the log and the blocks and starts to replay.
     pub fn start(options: Options, fs: &MemoryFs) -> Result<Self, StartError> {
         let (log, steps) = EmbeddedLog::open_stepped(options, Arc::new(fs.clone()))?;
+        begin_anywhere(&log, fs);
         let parts = Parts {
             options: norn_ingester::Options::new("/data"),
             log: log.clone(),
             fs: Arc::new(fs.clone()),
             clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng),
             pool: pool()?,
             limits: TenantLimits::default(),
         };
-        let (ingester, workers) = Ingester::start_stepped(parts)?;
+        let (ingester, workers, _) = Ingester::start_stepped(parts)?;
         Ok(Self { log, steps, ingester, workers })
     }
 
@@ -77,6 +81,17 @@ impl Process {
         let source = self.ingester.tenant(tenant);
         let any = Matcher::new(MatchOp::Regex, "__name__", ".+").map_err(|e| e.to_string())?;
         read(&*source, any, mint, maxt)
+    }
+}
+
+/// What was trimmed here was trimmed without a cut, so there is no checkpoint: empty ones let the
+/// start begin with the first record that is kept.
+fn begin_anywhere(log: &EmbeddedLog, fs: &MemoryFs) {
+    for partition in 0..log.known() {
+        let path = PathBuf::from(format!("/data/head/partition-{partition}.checkpoint"));
+        if log.range(partition).start > 0 && fs.bytes(&path).is_none() {
+            fs.put(&path, Vec::new());
+        }
     }
 }
 

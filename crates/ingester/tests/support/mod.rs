@@ -1,6 +1,7 @@
 //! A log, an ingester and questions to it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use norn_codec::xor;
 use norn_contract::applied::AppliedRecords;
 use norn_contract::clock::SystemClock;
 use norn_contract::log::{IngestLog, Offset, Record, RecordKind};
+use norn_contract::rng::SystemRng;
 use norn_contract::source::{ChunkBuf, LabelsRequest, Need, SelectRequest, Selection, TenantSources};
 use norn_ingester::{Ingester, OnFatal, Options, Parts};
 use norn_kit::pool::Pool;
@@ -39,9 +41,32 @@ pub fn parts(dir: &Path, log: Arc<dyn IngestLog>) -> Parts {
         log,
         fs: Arc::new(Disk),
         clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
         pool: Pool::new("read", 1).unwrap(),
         limits: TenantLimits::default(),
     }
+}
+
+/// Samples of a series, by time.
+pub type Samples = Vec<(i64, f64)>;
+
+/// All samples of a tenant, by metric; every name is of one series.
+pub fn all_samples(ingester: &Ingester, of: &str) -> BTreeMap<String, Samples> {
+    let matcher = Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap();
+    let selection = select(ingester, of, matcher);
+    let names = selection.labels.iter().map(|labels| labels.metric_name().to_owned());
+    names.enumerate().map(|(i, name)| (name, read(&selection, i))).collect()
+}
+
+fn select(ingester: &Ingester, of: &str, matcher: Matcher) -> Selection {
+    let request = SelectRequest {
+        matchers: Arc::new([matcher]),
+        mint: i64::MIN,
+        maxt: i64::MAX,
+        need: Need::Samples,
+        max_series: 0,
+    };
+    block_on(ingester.tenant(&tenant(of)).select(request)).unwrap()
 }
 
 impl Process {
@@ -73,19 +98,11 @@ impl Process {
     }
 
     pub fn select(&self, of: &str, name: &str) -> Selection {
-        let matcher = Matcher::new(MatchOp::Equal, "__name__", name).unwrap();
-        let request = SelectRequest {
-            matchers: Arc::new([matcher]),
-            mint: i64::MIN,
-            maxt: i64::MAX,
-            need: Need::Samples,
-            max_series: 0,
-        };
-        block_on(self.ingester.tenant(&tenant(of)).select(request)).unwrap()
+        select(&self.ingester, of, Matcher::new(MatchOp::Equal, "__name__", name).unwrap())
     }
 
     /// Samples of the tenant's one series of this name.
-    pub fn samples(&self, of: &str, name: &str) -> Vec<(i64, f64)> {
+    pub fn samples(&self, of: &str, name: &str) -> Samples {
         let selection = self.select(of, name);
         assert!(selection.labels.len() < 2, "{:?}", selection.labels);
         if selection.labels.is_empty() { Vec::new() } else { read(&selection, 0) }
@@ -99,7 +116,7 @@ impl Process {
 }
 
 /// Samples of one series, by time, each once; of equal times the earlier chunk's.
-pub fn read(selection: &Selection, index: usize) -> Vec<(i64, f64)> {
+pub fn read(selection: &Selection, index: usize) -> Samples {
     let mut chunks = ChunkBuf::default();
     selection.data.read(index, &mut chunks).unwrap();
     let mut samples = Vec::new();
