@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use norn_contract::applied::{AppliedError, AppliedRecords, Outcome};
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
+use norn_head::Checkpoint;
+use norn_ingester::checkpoints::Checkpoints;
+use norn_log::memory::MemoryFs;
 use norn_model::Millis;
 
 use crate::fold::{Fold, Verdict, variants};
-use crate::process::{Process, Series};
+use crate::process::{HEAD_DIR, Process, Series};
 use crate::traffic::{Content, SERIES, Sent, labels, tenant};
 use crate::value::Value;
 
@@ -148,24 +152,38 @@ impl Ledger {
         self.accounts.resize_with(known, Account::default);
         let (is_forgetful, sent) = (self.is_forgetful, &mut self.sent);
         for (p, account) in self.accounts.iter_mut().enumerate() {
+            let first = process.workers[p].progress.next();
             let found = account.recover(process, p).map_err(|e| format!("partition {p}: {e}"))?;
             if is_forgetful {
                 found.iter().for_each(|sent_then| note_values(sent, sent_then));
             } else {
-                account.begin_again(process.log.range(p as Partition).start)?;
+                account.begin_again(first)?;
             }
-            account.applied = process.workers[p].progress.next();
+            account.applied = first;
             self.survived += found.len() as u64;
         }
         Ok(())
     }
 
-    /// Trims a partition's log.
-    pub fn trim(&mut self, process: &Process, partition: Partition, before: Offset) -> Checked {
+    /// Trims a partition's log, so that the next start begins there and knows nothing of what was
+    /// before. False: the disk failed, and nothing is trimmed.
+    pub fn trim(
+        &mut self,
+        process: &Process,
+        fs: &MemoryFs,
+        partition: Partition,
+        before: Offset,
+    ) -> Result<bool, String> {
         let account = &mut self.accounts[partition as usize];
         account.trimmed = account.trimmed.max(before);
-        let trimmed = process.log.trim(partition, before);
-        trimmed.map_err(|e| format!("partition {partition}: trim below {before} failed: {e}"))
+        let checkpoint = Checkpoint { offset: account.trimmed, ..Checkpoint::default() };
+        let saved = Checkpoints::open(Arc::new(fs.clone()), HEAD_DIR.into())
+            .is_ok_and(|checkpoints| checkpoints.save(partition, &checkpoint).is_ok());
+        if saved {
+            let trimmed = process.log.trim(partition, account.trimmed);
+            trimmed.map_err(|e| format!("partition {partition}: trim below {before} failed: {e}"))?;
+        }
+        Ok(saved)
     }
 
     /// The head of a partition has come to `next`: so does the model.
@@ -312,10 +330,10 @@ impl Account {
         Ok(())
     }
 
-    /// The model begins with the first record that is kept, as the head does.
+    /// The model begins with the record the head begins with.
     fn begin_again(&mut self, first: Offset) -> Checked {
         if first > self.trimmed {
-            return Err(format!("starts at {first}, but was trimmed below {} only", self.trimmed));
+            return Err(format!("begins at {first}, but was trimmed below {} only", self.trimmed));
         }
         self.fold = Fold::default();
         self.folded = first..first;

@@ -71,6 +71,7 @@ impl Report {
                 self.sum.cuts += tally.cuts;
                 self.sum.ends += tally.ends;
                 self.sum.queries += tally.queries;
+                self.sum.blocks += tally.blocks;
             }
             Err(why) => {
                 println!("seed {seed}: {why}\n  replay: cargo run -p norn-sim -- --seed {seed} --trace");
@@ -80,10 +81,10 @@ impl Report {
     }
 
     fn print(&self, took: Duration) {
-        let Tally { acknowledged, refused, survived, cuts, ends, queries, .. } = self.sum;
+        let Tally { acknowledged, refused, survived, cuts, ends, queries, blocks, .. } = self.sum;
         println!(
             "{} seeds in {:.1} s: {acknowledged} records acknowledged, {refused} refused, {survived} survived \
-             unacknowledged, {cuts} power cuts, {ends} other ends, {queries} queries compared",
+             unacknowledged, {cuts} power cuts, {ends} other ends, {queries} queries compared, {blocks} blocks at the ends",
             self.runs,
             took.as_secs_f64()
         );

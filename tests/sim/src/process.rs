@@ -1,20 +1,21 @@
 //! One life of the process: the real log, ingester and heads, without threads.
 
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::executor::block_on;
-use norn_contract::clock::SystemClock;
+use norn_contract::clock::Clock;
 use norn_contract::log::{IngestLog, LogError, Offset, Partition};
-use norn_contract::rng::SystemRng;
+use norn_contract::rng::Rng;
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource, TenantSources};
+use norn_ingester::cutter::Cutter;
 use norn_ingester::partition::Worker;
 use norn_ingester::{Ingester, Parts, StartError};
 use norn_kit::pool::Pool;
 use norn_limits::TenantLimits;
 use norn_log::EmbeddedLog;
-use norn_log::memory::MemoryFs;
+use norn_log::memory::{Dice, MemoryFs};
 use norn_log::options::Options;
 use norn_log::step::{Step, Steps};
 use norn_model::Millis;
@@ -27,6 +28,9 @@ use crate::value::{Value, decode_chunk};
 /// A series and every sample its chunks hold, in the order of the chunks.
 pub type Series = (Labels, Vec<(Millis, Value)>);
 
+/// Where checkpoints are.
+pub const HEAD_DIR: &str = "/data/head";
+
 /// One life of the process.
 pub struct Process {
     /// The log.
@@ -37,24 +41,64 @@ pub struct Process {
     pub ingester: Arc<Ingester>,
     /// Their threads.
     pub workers: Vec<Worker>,
+    /// The thread that makes blocks.
+    pub cutter: Cutter,
+}
+
+/// Time and randomness, as the seed has it. They live longer than processes.
+#[derive(Debug, Default)]
+pub struct Fate {
+    now: AtomicI64,
+    random: AtomicU64,
+}
+
+impl Fate {
+    /// It is `now`, and random numbers follow from `seed`.
+    pub fn new(now: Millis, seed: u64) -> Self {
+        Self { now: AtomicI64::new(now), random: AtomicU64::new(seed) }
+    }
+
+    /// Time moves.
+    pub fn pass(&self, by: Millis) {
+        self.now.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Fate {
+    fn now(&self) -> Millis {
+        self.now.load(Ordering::Relaxed)
+    }
+}
+
+impl Rng for Fate {
+    fn next_u64(&self) -> u64 {
+        let state = self.random.fetch_add(1, Ordering::Relaxed);
+        Dice::new(state.wrapping_mul(0x9e37_79b9)).below(u64::MAX)
+    }
 }
 
 impl Process {
-    /// Opens the log and the blocks and starts to replay.
-    pub fn start(options: Options, fs: &MemoryFs) -> Result<Self, StartError> {
+    /// Opens the log and the blocks and starts to replay. `cuts` says whether closed windows leave
+    /// the heads.
+    pub fn start(options: Options, fs: &MemoryFs, fate: &Arc<Fate>, cuts: bool) -> Result<Self, StartError> {
         let (log, steps) = EmbeddedLog::open_stepped(options, Arc::new(fs.clone()))?;
-        begin_anywhere(&log, fs);
+        let seconds = |n: u64| Duration::from_secs(if cuts { n } else { 0 });
         let parts = Parts {
-            options: norn_ingester::Options::new("/data"),
+            options: norn_ingester::Options {
+                look_every: seconds(1),
+                idle_timeout: seconds(3600),
+                active_series_every: Duration::ZERO,
+                ..norn_ingester::Options::new("/data")
+            },
             log: log.clone(),
             fs: Arc::new(fs.clone()),
-            clock: Arc::new(SystemClock),
-            rng: Arc::new(SystemRng),
+            clock: fate.clone(),
+            rng: fate.clone(),
             pool: pool()?,
             limits: TenantLimits::default(),
         };
-        let (ingester, workers, _) = Ingester::start_stepped(parts)?;
-        Ok(Self { log, steps, ingester, workers })
+        let (ingester, workers, cutter) = Ingester::start_stepped(parts)?;
+        Ok(Self { log, steps, ingester, workers, cutter })
     }
 
     /// A step of one partition's worker; gives what it has come to.
@@ -62,6 +106,12 @@ impl Process {
         let worker = &mut self.workers[partition];
         worker.step(Duration::ZERO)?;
         Ok(worker.progress.next())
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        let blocks = self.ingester.blocks();
+        blocks.tenants().iter().map(|tenant| blocks.of(tenant).len()).sum()
     }
 
     /// Whether a partition has applied every durable record.
@@ -81,17 +131,6 @@ impl Process {
         let source = self.ingester.tenant(tenant);
         let any = Matcher::new(MatchOp::Regex, "__name__", ".+").map_err(|e| e.to_string())?;
         read(&*source, any, mint, maxt)
-    }
-}
-
-/// What was trimmed here was trimmed without a cut, so there is no checkpoint: empty ones let the
-/// start begin with the first record that is kept.
-fn begin_anywhere(log: &EmbeddedLog, fs: &MemoryFs) {
-    for partition in 0..log.known() {
-        let path = PathBuf::from(format!("/data/head/partition-{partition}.checkpoint"));
-        if log.range(partition).start > 0 && fs.bytes(&path).is_none() {
-            fs.put(&path, Vec::new());
-        }
     }
 }
 

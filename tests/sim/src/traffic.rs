@@ -98,15 +98,17 @@ fn owner(tenant: u8, series: u8, partitions: Partition) -> Partition {
 pub struct Traffic {
     /// What a client's clock says.
     pub now: Millis,
+    /// Whether settings limit series.
+    limits: bool,
     sent: u64,
     newest: [Millis; TENANTS as usize],
 }
 
 impl Traffic {
-    /// Starts at a fixed time.
-    pub fn new() -> Self {
+    /// Starts at a fixed time. `limits` says whether settings limit series.
+    pub fn new(limits: bool) -> Self {
         let now = 1_700_000_000_000;
-        Self { now, sent: 0, newest: [now; TENANTS as usize] }
+        Self { now, limits, sent: 0, newest: [now; TENANTS as usize] }
     }
 
     /// A record for `partition`.
@@ -114,7 +116,10 @@ impl Traffic {
         let tenant = dice.below(u64::from(TENANTS)) as u8;
         match dice.below(40) {
             0 => self.settings(dice, tenant),
-            1 => self.garbage(dice, tenant),
+            1 => {
+                let len = 1 + dice.below(600) as usize;
+                self.garbage(tenant, len)
+            }
             _ => self.write(dice, tenant, partition, partitions),
         }
     }
@@ -122,7 +127,8 @@ impl Traffic {
     /// A settings record of a tenant.
     pub fn settings(&mut self, dice: &mut Dice, tenant: u8) -> Sent {
         let windows = [0, 60_000, 1_800_000, 10_800_000];
-        let limit = |dice: &mut Dice| if dice.below(8) == 0 { 1 + dice.below(6) } else { 0 };
+        let limits = self.limits;
+        let limit = |dice: &mut Dice| if limits && dice.below(8) == 0 { 1 + dice.below(6) } else { 0 };
         let settings = FoldSettings {
             out_of_order_window: windows[dice.below(4) as usize],
             max_series: limit(dice),
@@ -138,8 +144,9 @@ impl Traffic {
         self.sent(tenant, Content::Settings(settings), RecordKind::Settings, value)
     }
 
-    fn garbage(&mut self, dice: &mut Dice, tenant: u8) -> Sent {
-        let value = vec![0xff; 1 + dice.below(600) as usize];
+    /// A record that can not be read. Those of one length take the same room in the log.
+    pub fn garbage(&mut self, tenant: u8, len: usize) -> Sent {
+        let value = vec![0xff; len];
         self.sent(tenant, Content::Garbage, RecordKind::Write(2), value.into())
     }
 
@@ -203,10 +210,4 @@ fn encode(parts: &[Part]) -> Bytes {
         };
     }
     builder.finish()
-}
-
-impl Default for Traffic {
-    fn default() -> Self {
-        Self::new()
-    }
 }

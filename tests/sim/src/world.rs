@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use norn_contract::log::{IngestLog, LogError, Partition};
 use norn_ingester::StartError;
+use norn_ingester::blocks::BlocksError;
+use norn_ingester::checkpoints::CheckpointError;
 use norn_log::memory::{Dice, Lies, MemoryFs};
 use norn_log::options::{Compression, Options};
 use norn_log::step::Step;
@@ -12,7 +14,7 @@ use norn_model::Millis;
 use parking_lot::Mutex;
 
 use crate::ledger::{Checked, Ledger};
-use crate::process::Process;
+use crate::process::{Fate, Process};
 use crate::traffic::{TENANTS, Traffic, tenant};
 
 const DIR: &str = "/data/log";
@@ -27,6 +29,9 @@ pub struct Plan {
     pub seed: u64,
     /// Events of the run.
     pub events: u32,
+    /// Whether closed windows leave the heads as blocks, and the log is trimmed then. Without it the
+    /// model is exact.
+    pub cuts: bool,
     /// What the disk does not do although it says so.
     pub lies: Lies,
     /// Whether events are printed.
@@ -34,9 +39,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The run of `seed`.
+    /// The run of `seed`. Every other one makes blocks.
     pub fn new(seed: u64) -> Self {
-        Self { seed, events: 400, lies: Lies::default(), trace: false }
+        Self { seed, events: 400, cuts: seed % 2 == 1, lies: Lies::default(), trace: false }
     }
 }
 
@@ -55,6 +60,8 @@ pub struct Tally {
     pub ends: u64,
     /// Queries compared.
     pub queries: u64,
+    /// Blocks in the end.
+    pub blocks: u64,
     /// A hash of all events: equal for equal runs.
     pub events: u64,
 }
@@ -67,6 +74,7 @@ pub struct World {
     process: Option<Process>,
     ledger: Ledger,
     traffic: Traffic,
+    fate: Arc<Fate>,
     partitions: Partition,
     /// Why the process must end.
     fatal: Arc<Mutex<Option<String>>>,
@@ -95,13 +103,15 @@ impl World {
         fs.seed(plan.seed);
         fs.lie(plan.lies);
         let partitions = 1 + dice.below(MAX_PARTITIONS) as Partition;
+        let traffic = Traffic::new(!plan.cuts);
         Self {
             plan,
             dice,
             fs,
             process: None,
-            ledger: Ledger::new(false),
-            traffic: Traffic::new(),
+            ledger: Ledger::new(plan.cuts),
+            fate: Arc::new(Fate::new(traffic.now, plan.seed)),
+            traffic,
             partitions,
             fatal: Arc::default(),
             armed: false,
@@ -124,9 +134,15 @@ impl World {
         if self.process.is_none() {
             return self.start();
         }
+        let passed = self.dice.below(3000) as Millis;
+        self.pass(passed);
         match self.dice.below(100) {
-            0..28 => self.append(),
-            28..52 => self.write()?,
+            0..26 => self.append(),
+            26..28 if self.plan.cuts => self.flush(),
+            26..28 => self.append(),
+            28..40 => self.write()?,
+            40..52 if self.plan.cuts && self.dice.below(2) == 0 => self.cut(),
+            40..52 => self.write()?,
             52..60 => self.keep(),
             60..76 => self.work()?,
             76..82 => self.query()?,
@@ -195,18 +211,18 @@ impl World {
             || format!("start with {options_partitions} partitions", options_partitions = options.partitions),
             1,
         );
-        match Process::start(options, &self.fs) {
+        match Process::start(options, &self.fs, &self.fate, self.plan.cuts) {
             Ok(process) => {
                 self.ledger.recover(&process)?;
                 self.process = Some(process);
                 if self.dice.below(3) == 0 { self.settle() } else { Ok(()) }
             }
             Err(_) if self.fs.is_out_of_power() => self.cut_power(),
-            Err(StartError::Log(LogError::Unavailable(why))) if self.armed || self.disk_limited => {
+            Err(e) if is_passing(&e) && (self.armed || self.disk_limited) => {
                 if self.disk_limited && self.dice.below(2) == 0 {
                     self.limit_disk();
                 }
-                self.end(&format!("did not start: {why}"))
+                self.end(&format!("did not start: {e}"))
             }
             Err(e) => Err(format!("did not start: {e}")),
         }
@@ -216,8 +232,12 @@ impl World {
         let partition = self.dice.below(u64::from(self.partitions)) as Partition;
         let Some(process) = &self.process else { return };
         let count = 1 + self.dice.below(4);
+        let alike = self.dice.below(6) == 0;
         for _ in 0..count {
-            let sent = self.traffic.record(&mut self.dice, partition, self.partitions);
+            let sent = match alike {
+                true => self.traffic.garbage(0, 64),
+                false => self.traffic.record(&mut self.dice, partition, self.partitions),
+            };
             self.ledger.append(process, partition, sent);
         }
         self.note(|| format!("append {count} to partition {partition}"), 2);
@@ -228,6 +248,36 @@ impl World {
         let step = self.process.as_mut().map(|p| p.steps.write());
         self.note(|| format!("write {waiting}: {step:?}"), 3);
         self.collect()
+    }
+
+    /// Some steps of the cutter.
+    fn cut(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let count = 1 + self.dice.below(5);
+        let more = (0..count).map(|_| process.cutter.step(self.traffic.now)).last();
+        let blocks = process.blocks();
+        self.note(|| format!("cut in {count} steps: {more:?}, {blocks} blocks"), 17);
+    }
+
+    fn flush(&mut self) {
+        if let Some(process) = &self.process {
+            // Nobody waits for it.
+            drop(process.ingester.flush());
+        }
+        self.note(|| "flush".into(), 18);
+    }
+
+    /// Lets the cutter and the partitions come to an end with a cut.
+    fn cut_all(&mut self) -> Checked {
+        for _ in 0..1000 {
+            let Some(process) = &mut self.process else { return Ok(()) };
+            process.cutter.step(self.traffic.now);
+            if process.cutter.is_idle() {
+                return Ok(());
+            }
+            (0..self.ledger.partitions()).try_for_each(|partition| self.work_on(partition))?;
+        }
+        Err("a cut does not come to an end".into())
     }
 
     fn keep(&mut self) {
@@ -262,7 +312,12 @@ impl World {
 
     fn query_range(&mut self, number: u8, range: (Millis, Millis)) -> Checked {
         let Some(process) = &self.process else { return Ok(()) };
-        let found = process.read(&tenant(number), range.0, range.1)?;
+        let found = match process.read(&tenant(number), range.0, range.1) {
+            Ok(found) => found,
+            // There may be no descriptors to read blocks with.
+            Err(_) if self.armed && self.plan.cuts => return Ok(()),
+            Err(e) => return Err(e),
+        };
         let samples: usize = found.iter().map(|(_, samples)| samples.len()).sum();
         self.tally.queries += 1;
         self.note(|| format!("query of tenant {number}: {samples} samples"), samples as u64);
@@ -286,7 +341,7 @@ impl World {
 
     fn trim(&mut self) -> Checked {
         let Some(process) = &self.process else { return Ok(()) };
-        if self.dice.below(3) > 0 {
+        if self.plan.cuts || self.dice.below(3) > 0 {
             return Ok(());
         }
         let partition = self.dice.below(self.ledger.partitions() as u64) as Partition;
@@ -294,8 +349,8 @@ impl World {
         let before = range.start + self.dice.below(range.end - range.start + 1);
         // What a reader has not had yet is not trimmed by anyone.
         let before = before.min(process.workers[partition as usize].progress.next());
-        self.ledger.trim(process, partition, before)?;
-        self.note(|| format!("trim partition {partition} below {before} of {range:?}"), 7);
+        let done = self.ledger.trim(process, &self.fs, partition, before)?;
+        self.note(|| format!("trim partition {partition} below {before} of {range:?}: {done}"), 7);
         Ok(())
     }
 
@@ -321,9 +376,14 @@ impl World {
         self.note(|| format!("no descriptors for {count} files"), 10);
     }
 
+    fn pass(&mut self, by: Millis) {
+        self.traffic.now += by;
+        self.fate.pass(by);
+    }
+
     fn jump(&mut self) {
         let by = self.dice.below(20_000_000) as Millis - 10_000_000;
-        self.traffic.now += by;
+        self.pass(by);
         self.note(|| format!("the clock jumps by {by} ms"), 11);
     }
 
@@ -395,11 +455,27 @@ impl World {
         }
         while self.process.as_mut().is_some_and(|p| p.steps.keep() == Step::Worked) {}
         self.settle()?;
+        if self.plan.cuts {
+            self.flush();
+            self.cut_all()?;
+            self.settle()?;
+            self.tally.blocks = self.process.as_ref().map_or(0, |p| p.blocks() as u64);
+        }
         self.close()?;
         self.start()?;
         self.settle()?;
         self.cut_power()?;
         self.start()?;
         self.settle()
+    }
+}
+
+/// Whether a start may fail for a fault of the disk that says nothing about what is on it.
+fn is_passing(error: &StartError) -> bool {
+    match error {
+        StartError::Log(e) => matches!(e, LogError::Unavailable(_)),
+        StartError::Blocks(e) => matches!(e, BlocksError::Unavailable { .. }),
+        StartError::Checkpoint(e) => matches!(e, CheckpointError::Io { .. }),
+        _ => false,
     }
 }
