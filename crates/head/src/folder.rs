@@ -443,10 +443,6 @@ impl Folder {
                 continue;
             };
             follow(&mut self.successors, account.last.replace(number), number);
-            if number >= settled {
-                pass(&series, &mut fold);
-                continue;
-            }
             let page_number = page_of(number);
             if held.as_ref().is_none_or(|(n, _)| *n != page_number) {
                 // One at a time: a reader that waits for the old one gets it now.
@@ -454,6 +450,10 @@ impl Folder {
                 held = self.pages.get(page_number).map(|page| (page_number, page.lock()));
             }
             let Some((_, page)) = &mut held else { continue };
+            if number >= settled {
+                pass(page, row_of(number), &series, &mut fold);
+                continue;
+            }
             if account.settings.zero_samples && series.created() != 0 {
                 created::begin(page, row_of(number), &series, &account.settings, &mut fold, &mut taken);
             }
@@ -477,15 +477,13 @@ fn first_timestamp(view: &View) -> Millis {
     view.series().find_map(first).unwrap_or(Millis::MIN)
 }
 
-/// Notes the times of samples that were taken before. What was refused is not newer than what was
-/// taken, but for histograms that are not valid.
-fn pass(series: &Series<'_>, fold: &mut Fold<'_>) {
-    for sample in series.samples() {
-        fold.maxt = fold.maxt.max(sample.timestamp);
-    }
-    for sample in series.histograms().filter(|sample| storable(sample.histogram).is_ok()) {
-        fold.maxt = fold.maxt.max(sample.timestamp);
-    }
+/// Notes the times of samples that were taken before. Newer ones than the row has were refused.
+fn pass(page: &Page, row: usize, series: &Series<'_>, fold: &mut Fold<'_>) {
+    let Some((first, last)) = page.range(row) else { return };
+    let floats = series.samples().iter().map(|sample| sample.timestamp);
+    let times = floats.chain(series.histograms().map(|sample| sample.timestamp));
+    fold.mint = fold.mint.min(first);
+    fold.maxt = times.filter(|t| *t <= last).fold(fold.maxt, Millis::max);
 }
 
 /// What was taken of a record.

@@ -257,3 +257,97 @@ fn refuses_what_is_damaged_or_of_others() {
         assert!(matches!(restore(&other, &bytes), Err(SnapshotError::Other(_))));
     }
 }
+
+/// All bytes of a snapshot, with `between` called when it has begun.
+fn snapshot_with(head: &mut Head, between: impl FnOnce(&mut Head)) -> Vec<u8> {
+    let mut encoder = head.writer.begin_snapshot().unwrap();
+    between(head);
+    let mut bytes = Vec::new();
+    while let Step::Snapshot(piece) = head.writer.step() {
+        bytes.extend_from_slice(encoder.encode(&piece).unwrap());
+    }
+    bytes
+}
+
+fn apply_all(head: &mut Head, records: &[Record]) {
+    for record in records {
+        head.apply(record);
+    }
+}
+
+/// A record with one sample of tenant `t`.
+fn float(t: Millis, value: f64) -> Record {
+    record("t", |b| {
+        b.series([("__name__", "m")]).sample(t, value);
+    })
+}
+
+#[test]
+fn a_tenant_may_come_while_it_is_written() {
+    let mut head = Head::new(Options::default());
+    let describe = |b: &mut norn_wire::record::Builder, t| {
+        let mut series = b.series([("__name__", "m")]);
+        series.sample(t, 1.0);
+        series.exemplar([("trace", "a")], 2.5, t);
+    };
+    let new = FoldSettings { max_exemplars: 2, ..plain_settings() };
+    let mut records = vec![settings("t", &new), record("t", |b| describe(b, T0))];
+    apply_all(&mut head, &records);
+    let bytes = snapshot_with(&mut head, |head| {
+        for record in [settings("u", &new), record("u", |b| describe(b, T0))] {
+            head.apply(&record);
+            records.push(record);
+        }
+    });
+    records.push(record("u", |b| describe(b, T0 + 1000)));
+    head.apply(records.last().unwrap());
+    let mut again = restore(&Options::default(), &bytes).unwrap();
+    replay(&mut again, &records, 2);
+    for id in ["t", "u"] {
+        assert_eq!(head.all(id), again.all(id));
+        assert_eq!(head.tenant(id).exemplars(), again.tenant(id).exemplars());
+        assert_eq!(head.tenant(id).stats().range, again.tenant(id).stats().range);
+    }
+    assert_eq!(head.writer.digest(), again.writer.digest());
+    assert_eq!(head.writer.checkpoint(), again.writer.checkpoint());
+}
+
+#[test]
+fn what_was_not_taken_moves_no_bounds() {
+    let mut head = Head::new(Options::default());
+    let without = FoldSettings { native_histograms: false, ..plain_settings() };
+    let mut records = vec![settings("t", &without)];
+    records.push(float(T0, 1.0));
+    apply_all(&mut head, &records);
+    let bytes = snapshot_with(&mut head, |head| {
+        records.push(record("t", |b| {
+            let mut series = b.series([("__name__", "m")]);
+            series.sample(T0 + 1000, 2.0);
+            series.histogram(T0 + 9_000_000, HistogramRef::Int(&histogram(3)));
+        }));
+        head.apply(records.last().unwrap());
+    });
+    records.push(float(T0 + 2000, 3.0));
+    head.apply(records.last().unwrap());
+    let mut again = restore(&Options::default(), &bytes).unwrap();
+    replay(&mut again, &records, 2);
+    assert_eq!(head.all("t"), again.all("t"));
+    assert_eq!(head.writer.checkpoint(), again.writer.checkpoint());
+}
+
+#[test]
+fn what_came_late_while_it_was_written_is_in_the_range() {
+    let mut head = Head::new(Options::default());
+    let late = FoldSettings { out_of_order_window: 600_000, ..plain_settings() };
+    let mut records = vec![settings("t", &late)];
+    records.push(float(T0, 1.0));
+    apply_all(&mut head, &records);
+    let bytes = snapshot_with(&mut head, |head| {
+        records.push(float(T0 - 5000, 2.0));
+        head.apply(records.last().unwrap());
+    });
+    let mut again = restore(&Options::default(), &bytes).unwrap();
+    replay(&mut again, &records, 2);
+    assert_eq!(head.all("t"), again.all("t"));
+    assert_eq!(head.tenant("t").stats().range, again.tenant("t").stats().range);
+}

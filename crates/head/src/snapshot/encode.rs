@@ -122,8 +122,9 @@ impl Encoder {
         self.read_sealed(piece)?;
         self.put_series(piece)?;
         if piece.is_last {
-            self.put_beside()?;
-            self.put_end(piece)?;
+            let later = self.later_tenants();
+            self.put_beside(&later)?;
+            self.put_end(piece, &later)?;
         }
         self.position += self.out.len() as u64;
         Ok(&self.out)
@@ -212,13 +213,26 @@ impl Encoder {
         put_frame(Kind::Series, &body.bytes, &mut self.out)
     }
 
+    /// Tenants that came since the snapshot was begun, by number.
+    fn later_tenants(&self) -> Vec<(Tenant, Arc<TenantState>)> {
+        let mut later = Vec::new();
+        for (tenant, state) in self.shared.tenants.read().iter() {
+            if state.number as usize >= self.base.tenants.len() {
+                later.push((tenant.clone(), Arc::clone(state)));
+            }
+        }
+        later.sort_unstable_by_key(|(_, state)| state.number);
+        later
+    }
+
     /// Metadata and exemplars as they are now: a replay that comes to older ones changes nothing.
-    fn put_beside(&mut self) -> Result<(), SnapshotError> {
-        for (number, image) in self.base.tenants.iter().enumerate() {
+    fn put_beside(&mut self, later: &[(Tenant, Arc<TenantState>)]) -> Result<(), SnapshotError> {
+        let states = self.base.tenants.iter().map(|image| &image.state);
+        for (number, state) in states.chain(later.iter().map(|(_, state)| state)).enumerate() {
             let body = &mut self.body;
             body.clear();
             body.number(number as u64);
-            let metadata = image.state.metadata.read();
+            let metadata = state.metadata.read();
             body.number(metadata.len() as u64);
             for (metric, all) in metadata.iter() {
                 body.blob(metric.as_bytes()).number(all.len() as u64);
@@ -229,7 +243,7 @@ impl Encoder {
                 }
             }
             drop(metadata);
-            let exemplars: Vec<_> = image.state.exemplars.lock().iter().cloned().collect();
+            let exemplars: Vec<_> = state.exemplars.lock().iter().cloned().collect();
             let known = exemplars
                 .iter()
                 .filter_map(|e| Some((self.series.binary_search(&e.series).ok()?, &e.exemplar)));
@@ -247,13 +261,17 @@ impl Encoder {
         Ok(())
     }
 
-    fn put_end(&mut self, piece: &Piece) -> Result<(), SnapshotError> {
+    fn put_end(&mut self, piece: &Piece, later: &[(Tenant, Arc<TenantState>)]) -> Result<(), SnapshotError> {
         let at = self.position + self.out.len() as u64;
         let body = &mut self.body;
         body.clear();
         body.number(self.series.len() as u64).number(piece.windows.len() as u64);
         for window in piece.windows.iter() {
             put_window(window, body);
+        }
+        body.number(later.len() as u64);
+        for (tenant, _) in later {
+            body.blob(tenant.as_str().as_bytes());
         }
         put_frame(Kind::Windows, &body.bytes, &mut self.out)?;
         self.out.extend_from_slice(&at.to_le_bytes());

@@ -40,10 +40,11 @@ pub fn load(options: Options, file: &dyn File) -> Result<(Writer, Arc<Reader>), 
     let end = check_ends(file)?;
     let shared = Arc::new(Shared::new(options));
     let mut loader = Loader::new(Arc::clone(&shared));
+    let mut later = Vec::new();
     let mut buf = Vec::new();
     let (kind, _) = read_frame(file, end.last, end.len, &mut buf)?;
     expect(kind, Kind::Windows)?;
-    let series = loader.windows(&mut Fields(&buf))?;
+    let series = loader.windows(&mut Fields(&buf), &mut later)?;
     let mut at = HEADER as u64;
     let mut next = None;
     while at < end.last {
@@ -53,6 +54,7 @@ pub fn load(options: Options, file: &dyn File) -> Result<(Writer, Arc<Reader>), 
             None => {
                 expect(kind, Kind::Base)?;
                 next = Some(loader.base(&mut fields)?);
+                later.iter().try_for_each(|tenant| loader.later_tenant(tenant))?;
             }
             Some(_) if kind == Kind::Series as u32 => loader.series(&mut fields)?,
             Some(_) => {
@@ -200,7 +202,9 @@ impl Loader {
         }
     }
 
-    fn windows(&mut self, fields: &mut Fields<'_>) -> Result<u64, SnapshotError> {
+    /// Reads the last frame: how many series there are, windows, and tenants that are not in the
+    /// base.
+    fn windows(&mut self, fields: &mut Fields<'_>, later: &mut Vec<Tenant>) -> Result<u64, SnapshotError> {
         let series = fields.number()?;
         for _ in 0..fields.count()? {
             let (number, first) = (fields.signed()?, fields.number()?);
@@ -211,7 +215,17 @@ impl Loader {
             }
             self.folder.windows.restore(number, first, before);
         }
+        for _ in 0..fields.count()? {
+            later.push(tenant(fields)?);
+        }
         Ok(series)
+    }
+
+    /// A tenant of which a replay will read the first record.
+    fn later_tenant(&mut self, tenant: &Tenant) -> Result<(), SnapshotError> {
+        let account = account(&mut self.accounts, &self.shared, tenant).map_err(|_| SnapshotError::Full)?;
+        self.tenants.push(Arc::clone(&account.state));
+        Ok(())
     }
 
     fn base(&mut self, fields: &mut Fields<'_>) -> Result<u64, SnapshotError> {
