@@ -41,6 +41,11 @@ impl Model {
         self.new = FIRST_OWN_SYMBOL;
     }
 
+    /// About how many bytes are kept for reuse, beside what does not grow.
+    pub fn kept_bytes(&self) -> usize {
+        self.names.capacity() * size_of::<u32>() + self.lists.capacity() * size_of::<Range32>()
+    }
+
     /// Names of a list.
     #[inline]
     pub fn names(&self, list: Range32) -> &[u32] {

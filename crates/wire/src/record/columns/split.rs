@@ -89,7 +89,9 @@ impl Splitter {
     pub fn kept_bytes(&self) -> usize {
         let s = &self.streams;
         let bytes = [&s.lengths, &s.texts, &s.heads, &s.masks, &s.references, &s.times, &s.rest];
-        bytes.iter().map(|b| b.capacity()).sum::<usize>() + 8 * s.values.capacity()
+        let series = 4 * self.references.capacity() + 16 * self.samples.capacity();
+        let streams = bytes.iter().map(|b| b.capacity()).sum::<usize>() + 8 * s.values.capacity();
+        streams + series + self.model.kept_bytes()
     }
 
     fn clear(&mut self) {

@@ -92,6 +92,19 @@ proptest! {
 }
 
 #[test]
+fn label_lists_count_as_kept() {
+    let mut builder = Builder::new();
+    for i in 0..4000u32 {
+        // Another list of 16 names for each series.
+        let labels = (0..16).map(|k| (format!("l{k}_{}", i >> k & 1), "v"));
+        builder.series(labels).sample(1000, 1.0);
+    }
+    let mut splitter = Splitter::new();
+    splitter.split(&builder.finish(), &mut Vec::new());
+    assert!(splitter.kept_bytes() > 4000 * 16 * size_of::<u32>() + 4000 * 8 * 2, "{}", splitter.kept_bytes());
+}
+
+#[test]
 fn bytes_are_as_drawn() {
     let mut builder = Builder::new();
     builder.series([("__name__", "a"), ("job", "api")]).sample(1000, 1.0);
