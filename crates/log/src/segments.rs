@@ -184,7 +184,8 @@ pub fn create(
             opened => (opened, spare),
         },
         None => {
-            let unfinished = dir.join(format!("{:020}.tmp", header.sequence));
+            // Spares in the making have a number of their own, which may be the same.
+            let unfinished = dir.join(format!("{:020}.log.tmp", header.sequence));
             (create_anew(fs, &unfinished), unfinished)
         }
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
+use norn_contract::fs::{FileSystem, OpenMode};
 use norn_contract::log::{IngestLog, LogError, Offset, Record};
 use norn_log::EmbeddedLog;
 use norn_log::contract_tests::{read_all, record};
@@ -100,6 +101,21 @@ fn a_full_disk_at_any_change_loses_nothing() {
         let changes = (0..).take_while(|at| fill_at(*at, spares, recycled)).count();
         assert!(changes > 40, "{changes}");
     }
+}
+
+/// Spares are numbered apart from segments: the thread that makes them may be at the number of the
+/// segment that is made, and each removes what it can not finish.
+#[test]
+fn a_segment_in_the_making_is_not_taken_for_a_spare_in_the_making() {
+    let fs = MemoryFs::default();
+    let mut log = Log::open(&fs, options(0, 0)).unwrap();
+    let spare = std::path::Path::new("/log/00000000000000000001.tmp");
+    drop(fs.open(spare, OpenMode::Create).unwrap());
+    for tag in 0..8 {
+        log.append(record(tag, 15_000)).unwrap();
+    }
+    assert!(log.log.stats().segments > 1);
+    assert!(fs.open(spare, OpenMode::Read).is_ok());
 }
 
 /// Room comes and goes, and the power goes sometimes.
