@@ -40,6 +40,8 @@ pub struct Known {
 pub struct Checkpoint {
     /// No record below it has a sample that is not in a finished cut.
     pub offset: Offset,
+    /// Length of a window in milliseconds. What is said of windows holds for this length only.
+    pub chunk_range: Millis,
     /// Windows, by their first millisecond, and an offset: records below it have what they put
     /// into the window in blocks.
     pub flushed: Vec<(Millis, Offset)>,
@@ -74,6 +76,7 @@ impl Checkpoint {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         varint::put_uvarint(&mut out, self.offset);
+        varint::put_varint(&mut out, self.chunk_range);
         varint::put_uvarint(&mut out, self.flushed.len() as u64);
         for (start, end) in &self.flushed {
             varint::put_varint(&mut out, *start);
@@ -113,7 +116,7 @@ impl Checkpoint {
         if crc32c(content) != u32::from_le_bytes(*crc) {
             return Err(CheckpointError::Checksum);
         }
-        let offset = uvarint(&mut input)?;
+        let (offset, chunk_range) = (uvarint(&mut input)?, signed(&mut input)?);
         let flushed = list(&mut input, 2, |input, _| Ok((signed(input)?, uvarint(input)?)))?;
         let tenants = list(&mut input, 4, |input, _| tenant_bounds(input))?;
         let below = uvarint(&mut input)?;
@@ -121,7 +124,7 @@ impl Checkpoint {
         if !input.is_empty() {
             return Err(CheckpointError::Malformed("bytes behind the end"));
         }
-        Ok(Self { offset, flushed, tenants, known: Arc::new(Known { below, series }) })
+        Ok(Self { offset, chunk_range, flushed, tenants, known: Arc::new(Known { below, series }) })
     }
 }
 

@@ -307,10 +307,22 @@ impl Writer {
             Some(before) => before.to_vec(),
             None => self.bounds_now(),
         };
+        let (chunk_range, flushed) = (self.folder.shared().options.chunk_range, self.flushed_above(offset));
+        Some(Checkpoint { offset, chunk_range, flushed, tenants, known: Arc::clone(&self.known) })
+    }
+
+    /// First milliseconds of windows of which records below an offset above `offset` are in blocks.
+    fn flushed_above(&self, offset: Offset) -> Vec<(Millis, Offset)> {
         let range = self.folder.shared().options.chunk_range;
         let flushed = self.folder.flushed.iter().filter(|(_, end)| *end > offset);
-        let flushed = flushed.map(|(number, end)| (number.saturating_mul(range), *end)).collect();
-        Some(Checkpoint { offset, flushed, tenants, known: Arc::clone(&self.known) })
+        flushed.map(|(number, end)| (number.saturating_mul(range), *end)).collect()
+    }
+
+    /// Whether no cut was finished between `checkpoint` and the moment of the snapshot that this
+    /// head comes from, or the other way round.
+    pub fn is_cut_as(&self, checkpoint: &Checkpoint) -> bool {
+        let offset = self.needed_from();
+        checkpoint.offset == offset && checkpoint.flushed == self.flushed_above(offset)
     }
 
     /// Tells a head that comes from a snapshot which checkpoint was durable then: who had a place is
@@ -334,8 +346,10 @@ impl Writer {
             account.maxt = bounds.maxt;
         }
         let range = self.folder.shared().options.chunk_range;
-        self.folder.flushed =
-            checkpoint.flushed.iter().map(|(start, end)| (start.div_euclid(range), *end)).collect();
+        if checkpoint.chunk_range == range {
+            let flushed = checkpoint.flushed.iter();
+            self.folder.flushed = flushed.map(|(start, end)| (start.div_euclid(range), *end)).collect();
+        }
         for (tenant, keys) in &checkpoint.known.series {
             let number = account(&mut self.accounts, self.folder.shared(), tenant)?.state.number;
             keys.iter().for_each(|key| self.folder.reserve.insert(number, *key));

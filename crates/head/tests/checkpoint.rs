@@ -24,6 +24,7 @@ fn example() -> Checkpoint {
     };
     Checkpoint {
         offset: 1_234_567,
+        chunk_range: 7_200_000,
         flushed: vec![(1_700_006_400_000, 1_300_000), (-7_200_000, u64::MAX)],
         tenants: vec![
             TenantBounds { tenant: tenant("a"), settings, maxt: 1_700_006_400_123 },

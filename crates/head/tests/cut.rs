@@ -116,3 +116,32 @@ fn a_restart_needs_no_record_below_the_checkpoint() {
     assert_eq!(again.all("t")[0].1.len(), 18);
     assert!(again.writer.restore(&checkpoint).is_err());
 }
+
+#[test]
+fn what_is_said_of_windows_of_another_length_is_ignored() {
+    let mut head = Head::new(Options::default());
+    let mut records = vec![settings("t", &plain_settings())];
+    for i in 0..=30 {
+        records.push(support::record("t", |b| {
+            b.series(UP.iter().copied()).sample(W0 + i * 10 * 60_000, i as f64);
+        }));
+    }
+    records.iter().for_each(|record| assert!(head.apply(record).is_empty()));
+    assert!(head.writer.begin_cut(W0 + 2 * HOUR));
+    let cut = finish_sweep(&mut head);
+    head.writer.finish_cut(&cut);
+    while !matches!(head.writer.step(), Step::Idle) {}
+    let mut checkpoint = head.writer.checkpoint().unwrap();
+    (checkpoint.flushed, checkpoint.offset) = (vec![(W0, 1000)], 1);
+    checkpoint.tenants[0].maxt = Millis::MIN;
+    let samples = |chunk_range| {
+        let mut again = Head::new(Options { chunk_range, ..Options::default() });
+        again.writer.restore(&checkpoint).unwrap();
+        for record in &records[1..] {
+            let refused = again.apply(record);
+            assert!(refused.is_empty(), "{refused:?}");
+        }
+        again.all("t")[0].1.len()
+    };
+    assert_eq!((samples(2 * HOUR), samples(4 * HOUR)), (19, 31));
+}

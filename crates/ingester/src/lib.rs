@@ -17,6 +17,7 @@
 //! | [`cutter`] | the thread: heads → blocks, then checkpoints, then the log is trimmed |
 //! | [`blocks`] | what left the heads: blocks on local disk |
 //! | [`checkpoints`] | where a start begins to read |
+//! | [`snapshots`] | heads as files, which make a start fast |
 //! | `holdings` | what the heads hold |
 //! | [`outcome`] | who waits for which offset |
 //! | [`progress`] | how far a partition has come |
@@ -35,6 +36,7 @@ mod holdings;
 pub mod outcome;
 pub mod partition;
 pub mod progress;
+pub mod snapshots;
 pub mod stats;
 
 use std::path::PathBuf;
@@ -68,11 +70,15 @@ use crate::cutter::{Cutter, Message};
 use crate::outcome::Outcomes;
 use crate::partition::{Command, Worker};
 use crate::progress::Progress;
+use crate::snapshots::Snapshots;
 use crate::stats::CutStats;
 
 /// Called once when a partition can not go on: the process must end, since what it acknowledges
 /// from then on would not become visible.
 pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Mebibytes of sealed chunks that each head keeps in memory; older ones are in files.
+const KEEP_SLABS: usize = 4;
 
 /// How an ingester is set up.
 #[derive(Clone, Debug)]
@@ -91,6 +97,8 @@ pub struct Options {
     pub active_series_every: Duration,
     /// How long a series is active after its newest sample.
     pub active_series_idle: Duration,
+    /// Time between two snapshots of the heads; 0 for never but after a cut and at the end.
+    pub save_every: Duration,
 }
 
 impl Options {
@@ -106,6 +114,7 @@ impl Options {
             idle_timeout: minutes(60),
             active_series_every: minutes(1),
             active_series_idle: minutes(20),
+            save_every: minutes(10),
         }
     }
 }
@@ -209,14 +218,20 @@ impl Ingester {
     pub fn start_stepped(parts: Parts) -> Result<(Arc<Self>, Vec<Worker>, Cutter), StartError> {
         let Parts { options, log, fs, clock, rng, pool, limits } = parts;
         let blocks = LocalBlocks::open(Arc::clone(&fs), options.blocks_dir.clone(), pool)?;
-        let checkpoints = Checkpoints::open(fs, options.head_dir.clone())?;
+        let checkpoints = Checkpoints::open(Arc::clone(&fs), options.head_dir.clone())?;
+        let snapshots = Snapshots::new(Arc::clone(&fs), options.head_dir.clone());
+        let head = norn_head::Options {
+            chunk_range: Millis::try_from(options.block_range.as_millis()).unwrap_or(Millis::MAX),
+            storage: Some(norn_head::Storage { fs, dir: options.head_dir.clone(), keep_slabs: KEEP_SLABS }),
+            ..Default::default()
+        };
         let (sender, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (mut partitions, mut workers, mut commands) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..log.known().max(log.writable()) {
             let (command, receiver) = mpsc::channel();
             let link = Link { commands: receiver, cutter: sender.clone(), stop: stop.clone() };
-            let (handle, worker) = open_partition(number, &*log, &checkpoints, &options, link)?;
+            let (handle, worker) = open_partition(number, &*log, &checkpoints, &snapshots, &head, link)?;
             partitions.push(handle);
             workers.push(worker);
             commands.push(command);
@@ -228,6 +243,7 @@ impl Ingester {
             inbox,
             blocks: Arc::clone(&blocks),
             checkpoints,
+            snapshots,
             log,
             limits: limits.clone(),
             rng,
@@ -363,20 +379,28 @@ fn open_partition(
     number: Partition,
     log: &dyn IngestLog,
     checkpoints: &Checkpoints,
-    options: &Options,
+    snapshots: &Snapshots,
+    head: &norn_head::Options,
     link: Link,
 ) -> Result<(PartitionHandle, Worker), StartError> {
     let range = log.range(number);
     let checkpoint = checkpoints.load(number, &range)?;
-    let chunk_range = Millis::try_from(options.block_range.as_millis()).unwrap_or(Millis::MAX);
-    let (mut writer, head) =
-        norn_head::new(norn_head::Options { partition: number, chunk_range, ..Default::default() });
-    let mut first = range.start;
-    if let Some(checkpoint) = checkpoint {
+    if let Some(checkpoint) = &checkpoint {
+        // Nothing below is needed any more, and the log does not remember that by itself.
+        log.trim(number, checkpoint.offset)?;
+    }
+    let head_options = norn_head::Options { partition: number, ..head.clone() };
+    let (mut writer, head) = match snapshots.load(&head_options, &range, checkpoint.as_ref()) {
+        Some(loaded) => loaded,
+        None => norn_head::new(head_options),
+    };
+    if writer.next_offset() == 0
+        && let Some(checkpoint) = checkpoint
+    {
         let restored = writer.restore(&checkpoint);
         restored.map_err(|e| StartError::Restore { partition: number, reason: e.to_string() })?;
-        first = checkpoint.offset;
     }
+    let first = writer.next_offset().max(range.start);
     let handle = PartitionHandle {
         head,
         outcomes: Arc::new(Outcomes::new(first)),
@@ -391,6 +415,8 @@ fn open_partition(
         stop: link.stop,
         batch: Vec::new(),
         wish: None,
+        is_saving: false,
+        snapshots: snapshots.clone(),
         commands: link.commands,
         cutter: link.cutter,
     };

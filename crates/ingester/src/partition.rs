@@ -17,14 +17,17 @@ use norn_model::Millis;
 use norn_model::rejection::Refused;
 
 use crate::OnFatal;
-use crate::cutter::Message;
+use crate::cutter::{Message, Saved};
 use crate::outcome::Outcomes;
 use crate::progress::{Progress, Reporter};
+use crate::snapshots::Snapshots;
 
 /// Longest wait for a record before the thread looks at commands again.
 const WAIT: Duration = Duration::from_millis(200);
+/// The same while a snapshot is under way.
+const SAVING_WAIT: Duration = Duration::from_millis(1);
 
-/// What the cutter asks of a partition. Each is answered, but for [`Command::Abandon`].
+/// What the cutter asks of a partition. Each is answered, unless it gives something up.
 pub enum Command {
     /// How far can be cut? Answered with [`Answer::Survey`].
     Survey,
@@ -36,6 +39,13 @@ pub enum Command {
     Abandon(Cut),
     /// From where would a start read? Answered with [`Answer::Checkpoint`].
     Checkpoint,
+    /// Begin a snapshot, if there are records the last one, which begins at this offset, has not
+    /// seen. Answered with [`Answer::Saved`].
+    Snapshot(Option<Offset>),
+    /// The snapshot's next piece. Answered with [`Answer::Saved`].
+    Piece,
+    /// The snapshot can not be written.
+    AbandonSnapshot,
 }
 
 /// What waits until the head has nothing else to do.
@@ -47,6 +57,7 @@ pub enum Wish {
 }
 
 /// What a partition answers the cutter.
+#[allow(private_interfaces, reason = "only the cutter looks into it")]
 pub enum Answer {
     /// How things are.
     Survey(Survey),
@@ -54,6 +65,8 @@ pub enum Answer {
     Cut(Option<Cut>),
     /// From where a start would read.
     Checkpoint(Checkpoint),
+    /// What a snapshot needs.
+    Saved(Saved),
 }
 
 /// How far a partition has come.
@@ -85,6 +98,10 @@ pub struct Worker {
     pub batch: Vec<(Offset, Record)>,
     /// What the head shall do once nothing is left to do of the cut before.
     pub wish: Option<Wish>,
+    /// Whether a snapshot is under way: then the head's own work waits for the next piece.
+    pub is_saving: bool,
+    /// Where a snapshot is left at the end.
+    pub snapshots: Snapshots,
     /// What the cutter asks.
     pub commands: Receiver<Command>,
     /// Where it is answered.
@@ -118,7 +135,19 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) && self.step(WAIT)? {
             reporter.report();
         }
+        self.leave();
         Ok(())
+    }
+
+    /// Leaves a snapshot for the next start.
+    fn leave(&mut self) {
+        self.head.abandon_snapshot();
+        if !self.progress.is_done() {
+            return;
+        }
+        if let Err(error) = self.snapshots.save(self.partition, &mut self.head) {
+            tracing::warn!(partition = self.partition, %error, "no snapshot of the head: the next start reads more of the log");
+        }
     }
 
     /// Does what the cutter asked and a slice of the head's own work, then waits up to `wait` for
@@ -130,7 +159,11 @@ impl Worker {
     /// When the log can not be read any further.
     pub fn step(&mut self, wait: Duration) -> Result<bool, LogError> {
         self.obey();
-        let wait = if self.work() { Duration::ZERO } else { wait };
+        let wait = match (self.work(), self.is_saving) {
+            (true, _) => Duration::ZERO,
+            (false, true) => wait.min(SAVING_WAIT),
+            (false, false) => wait,
+        };
         let mut batch = std::mem::take(&mut self.batch);
         let read = self.reader.next(&mut batch, wait);
         for (offset, record) in batch.drain(..) {
@@ -159,16 +192,42 @@ impl Worker {
                 }
                 Command::Abandon(cut) => self.head.abandon_cut(&cut),
                 Command::Checkpoint => self.wish = Some(Wish::Checkpoint),
+                Command::Snapshot(last) => self.begin_snapshot(last),
+                Command::Piece => self.next_piece(),
+                Command::AbandonSnapshot => {
+                    self.head.abandon_snapshot();
+                    self.is_saving = false;
+                }
             }
         }
     }
 
+    fn begin_snapshot(&mut self, last: Option<Offset>) {
+        let is_new = last.is_none_or(|last| last < self.head.next_offset());
+        let encoder = if is_new && self.progress.is_done() { self.head.begin_snapshot() } else { None };
+        self.is_saving = encoder.is_some();
+        self.answer(Answer::Saved(Saved::Begun(encoder.map(Box::new))));
+    }
+
+    fn next_piece(&mut self) {
+        let piece = match self.head.step() {
+            Step::Snapshot(piece) => Some(piece),
+            _ => None,
+        };
+        self.is_saving = piece.is_some();
+        self.answer(Answer::Saved(Saved::Piece(piece)));
+    }
+
     /// One slice of what waits in the head. Says whether more does.
     fn work(&mut self) -> bool {
+        if self.is_saving {
+            return false;
+        }
         match self.head.step() {
+            // Pieces are made when they are asked for.
+            Step::Snapshot(_) => false,
             Step::Idle => self.fulfil(),
-            // Nobody begins a snapshot here.
-            Step::More | Step::Snapshot(_) => true,
+            Step::More => true,
             Step::Cut(cut) => {
                 self.answer(Answer::Cut(Some(cut)));
                 true

@@ -16,7 +16,9 @@ pub fn checkpoints() -> Vec<Vec<u8>> {
         };
         let known = Known { below: 9, series: vec![(tenant, vec![3, 5, 1 << 40])] };
         let flushed = vec![(1_699_992_000_000, 8)];
-        all.push(Checkpoint { offset: 5, flushed, tenants: vec![bounds], known: Arc::new(known) }.encode());
+        let (tenants, known) = (vec![bounds], Arc::new(known));
+        let chunk_range = 7_200_000;
+        all.push(Checkpoint { offset: 5, chunk_range, flushed, tenants, known }.encode());
     }
     all
 }

@@ -11,9 +11,12 @@
 //! before it. Whatever step a crash follows, the next start finds every sample in the log or in a
 //! block; those in both come out once.
 //!
+//! Now and then, and after each cut, it also has the heads written into snapshots.
+//!
 //! [`Cutter::step`] decides and works but never waits, so that a simulation can drive it; the
 //! thread around it waits.
 
+mod snapshot;
 mod write;
 
 use std::io;
@@ -34,8 +37,11 @@ use norn_model::Millis;
 
 use crate::blocks::LocalBlocks;
 use crate::checkpoints::Checkpoints;
+pub(crate) use crate::cutter::snapshot::Saved;
+use crate::cutter::snapshot::Saving;
 use crate::cutter::write::Writing;
 use crate::partition::{Answer, Command, Survey};
+use crate::snapshots::Snapshots;
 use crate::stats::CutStats;
 use crate::{OnFatal, Options};
 
@@ -60,6 +66,7 @@ pub struct Cutter {
     pub(crate) inbox: Receiver<Message>,
     pub(crate) blocks: Arc<LocalBlocks>,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) snapshots: Snapshots,
     pub(crate) log: Arc<dyn IngestLog>,
     pub(crate) limits: TenantLimits,
     pub(crate) rng: Arc<dyn Rng>,
@@ -78,6 +85,10 @@ pub(crate) struct Agenda {
     tend_at: Option<Millis>,
     /// Next count of active series.
     count_at: Option<Millis>,
+    /// Next round of snapshots.
+    save_at: Option<Millis>,
+    /// By partition, from where on its snapshot needs the log.
+    saved: Vec<Offset>,
     /// The newest bound that was cut at: below it there is nothing new but late samples, which
     /// wait for the next range.
     cut_before: Option<Millis>,
@@ -114,6 +125,7 @@ pub(crate) enum State {
     Cutting(Answers<Option<Cut>>),
     Writing(Writing),
     Finishing(Answers<Checkpoint>),
+    Saving(Saving),
 }
 
 /// One answer from each partition, as they come.
@@ -189,9 +201,14 @@ impl Cutter {
                 return true;
             }
             State::Finishing(mut answers) => match answers.take() {
-                Some(checkpoints) => self.finish(&checkpoints),
+                Some(checkpoints) => self.finish(&checkpoints, now),
                 None => self.state = State::Finishing(answers),
             },
+            State::Saving(saving) => {
+                self.save_next(saving);
+                // What was due meanwhile did not begin.
+                return matches!(self.state, State::Idle);
+            }
         }
         false
     }
@@ -207,6 +224,7 @@ impl Cutter {
             (Message::Answer(from, Answer::Survey(survey)), State::Surveying(all)) => all.put(from, survey),
             (Message::Answer(from, Answer::Cut(cut)), State::Cutting(all)) => all.put(from, cut),
             (Message::Answer(from, Answer::Checkpoint(c)), State::Finishing(all)) => all.put(from, c),
+            (Message::Answer(from, Answer::Saved(saved)), State::Saving(saving)) => saving.put(from, saved),
             // Nothing is asked twice, so there is no answer that nobody waits for.
             (Message::Answer(from, _), _) => tracing::error!(partition = from, "an answer nobody asked for"),
         }
@@ -220,6 +238,8 @@ impl Cutter {
         } else if is_due(&mut self.agenda.look_at, self.options.look_every, now) {
             self.partitions.iter().for_each(|partition| ask(partition, Command::Survey));
             self.state = State::Surveying(Answers::new(self.partitions.len()));
+        } else if is_due(&mut self.agenda.save_at, self.options.save_every, now) {
+            self.begin_saving();
         }
     }
 
@@ -299,7 +319,7 @@ impl Cutter {
     }
 
     /// The last act: where to begin reading becomes durable, then what lies before may go.
-    fn finish(&mut self, checkpoints: &[Checkpoint]) {
+    fn finish(&mut self, checkpoints: &[Checkpoint], now: Millis) {
         for (partition, checkpoint) in (0..).zip(checkpoints) {
             let saved = self.checkpoints.save(partition, checkpoint);
             self.stats.checkpoints.count(saved.is_ok());
@@ -309,6 +329,9 @@ impl Cutter {
                 tracing::error!(partition, %error, "the log can not be trimmed");
             }
         }
+        // Those that were written before the cut can not be used any more.
+        self.agenda.saved.clear();
+        self.agenda.save_at = Some(now);
         self.tell_served();
     }
 

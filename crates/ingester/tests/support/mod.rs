@@ -69,6 +69,15 @@ fn select(ingester: &Ingester, of: &str, matcher: Matcher) -> Selection {
     block_on(ingester.tenant(&tenant(of)).select(request)).unwrap()
 }
 
+/// Writes a sample into the log.
+pub fn send(log: &EmbeddedLog, partition: u32, of: &str, name: &str, timestamp: i64, value: f64) -> Offset {
+    let mut builder = Builder::new();
+    builder.series([("__name__", name)]).sample(timestamp, value);
+    let kind = RecordKind::Write(2);
+    let record = Record { tenant: tenant(of), kind, timestamp, value: builder.finish() };
+    block_on(log.append(partition, record)).unwrap()
+}
+
 impl Process {
     pub fn start(dir: &Path, partitions: u32) -> Self {
         let mut options = norn_log::options::Options::new(dir.join("log"));
@@ -88,11 +97,7 @@ impl Process {
 
     /// Writes a sample and waits until it is visible; nothing of it may be refused.
     pub fn append(&self, partition: u32, of: &str, name: &str, timestamp: i64, value: f64) -> Offset {
-        let mut builder = Builder::new();
-        builder.series([("__name__", name)]).sample(timestamp, value);
-        let kind = RecordKind::Write(2);
-        let record = Record { tenant: tenant(of), kind, timestamp, value: builder.finish() };
-        let offset = block_on(self.log.append(partition, record)).unwrap();
+        let offset = send(&self.log, partition, of, name, timestamp, value);
         assert_eq!(block_on(self.ingester.applied(partition, offset)), Ok(None));
         offset
     }
