@@ -1,6 +1,9 @@
 //! Measures the head: CPU time a sample, bytes a series.
 //!
-//! `cargo run --release -p norn-head --example measure -- [shape [copies [scrapes [generations]]]]`
+//! `cargo run --release -p norn-head --example measure -- [shape [copies [scrapes [generations [slabs]]]]]`
+//!
+//! With a number of slabs, sealed chunks but for so many mebibytes go to files in the temporary
+//! directory.
 //!
 //! | shape | series of a copy |
 //! |---|---|
@@ -11,13 +14,15 @@
 
 use std::io::{IoSlice, Result, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use norn_contract::fs::File;
 use norn_contract::log::{Record, RecordKind};
 use norn_contract::source::{ChunkBuf, Need, SelectRequest, SeriesSource};
-use norn_head::{Options, Reader, Step, Writer};
+use norn_head::{Options, Reader, Step, Storage, Writer};
+use norn_log::disk::Disk;
 use norn_model::matcher::{MatchOp, Matcher};
 use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
@@ -219,20 +224,29 @@ fn main() {
     }
     let tenants = if shape == Shape::Tenants { copies } else { 1 };
     let tenants: Vec<_> = (0..tenants).map(|i| Tenant::admit(&format!("tenant-{i}")).unwrap()).collect();
-    let (writer, reader) = norn_head::new(Options::default());
+    let dir = std::env::temp_dir().join(format!("norn-measure-{}", std::process::id()));
+    let storage = args.next().map(|keep_slabs| Storage { fs: Arc::new(Disk), dir: dir.clone(), keep_slabs });
+    let (writer, reader) = norn_head::new(Options { storage, ..Options::default() });
     let series_per_record = if shape == Shape::Tenants { target.len() } else { 2000 };
     let mut run = Run { writer, view: View::new(), tenants, series_per_record, builder: Builder::new() };
     for generation in 0..generations {
         let labels = fleet(shape, &target, copies, generation);
         let (mut first, mut later) = (Times::default(), Times::default());
+        let (mut slices, mut steps) = (0, Duration::ZERO);
         for scrape in 0..scrapes {
             let times = if scrape == 0 { &mut first } else { &mut later };
             run.scrape(&target, &labels, generation * scrapes + scrape, times);
+            let start = cpu();
+            while !matches!(run.writer.step(), Step::Idle) {
+                slices += 1;
+            }
+            steps += cpu() - start;
         }
         print("first scrape", &first);
         if scrapes > 1 {
             print("later scrapes", &later);
         }
+        println!("{slices} slices of other work in {steps:?}");
     }
     report(&reader, &run.tenants);
     let start = Instant::now();
@@ -242,9 +256,9 @@ fn main() {
 }
 
 /// A file on disk.
-struct Disk(std::fs::File);
+struct Snapshot(std::fs::File);
 
-impl File for Disk {
+impl File for Snapshot {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         self.0.read_exact_at(buf, offset).map(|()| buf.len())
     }
@@ -292,7 +306,7 @@ fn snapshot(mut writer: Writer, digest: u64) {
     drop((writer, encoder));
     let start = (Instant::now(), cpu());
     let (again, reader) =
-        norn_head::load(Options::default(), &Disk(std::fs::File::open(&path).unwrap())).unwrap();
+        norn_head::load(Options::default(), &Snapshot(std::fs::File::open(&path).unwrap())).unwrap();
     println!("load: {:?}, CPU {:?}", start.0.elapsed(), cpu() - start.1);
     assert_eq!(again.digest(), digest);
     println!("{:?}", reader.memory());

@@ -33,6 +33,8 @@ pub(crate) struct Bounds {
     /// Oldest timestamp that is taken in order: half a chunk range behind the tenant's newest, and
     /// beyond the newest one of every series that has left.
     pub(crate) min_valid: Millis,
+    /// The same, whoever has left.
+    min_known: Millis,
     /// Oldest timestamp that is taken out of order.
     min_late: Millis,
     /// How far that is behind the tenant's newest; 0 = late samples are refused.
@@ -43,8 +45,10 @@ impl Bounds {
     /// Bounds of a tenant whose newest timestamp is `maxt` and that takes nothing below `closed` in
     /// order.
     pub(crate) fn new(maxt: Millis, window: Millis, chunk_range: Millis, closed: Millis) -> Self {
+        let min_known = maxt.saturating_sub(chunk_range / 2);
         Self {
-            min_valid: maxt.saturating_sub(chunk_range / 2).max(closed),
+            min_valid: min_known.max(closed),
+            min_known,
             min_late: maxt.saturating_sub(window.max(0)),
             window,
         }
@@ -58,6 +62,11 @@ impl Bounds {
             window if t < self.min_late => Err(Refusal::TooOld { window }),
             _ => Ok(()),
         }
+    }
+
+    /// As if nobody had left.
+    pub(crate) fn of_all(self) -> Self {
+        Self { min_valid: self.min_known, ..self }
     }
 
     /// Whether a series without samples may begin with this one.

@@ -304,6 +304,13 @@ impl Folder {
             return Target::Series(known);
         }
         if !self.has_content(series, &account.settings, bounds) {
+            // Folded again by a head that knows who has left, it may be there: it has a place here too.
+            if self.has_content(series, &account.settings, bounds.of_all())
+                && self.check_limits(catalog, account, tenant, view).is_ok()
+            {
+                let key = reserve::key(tenant.as_str(), self.resolver.labels(view));
+                self.reserve.insert(account.state.number, key);
+            }
             return Target::Absent;
         }
         let hash = series_hash(tenant.as_str(), self.resolver.labels(view));
