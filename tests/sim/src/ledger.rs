@@ -20,6 +20,9 @@ use crate::process::{HEAD_DIR, Process, Series};
 use crate::traffic::{Content, SERIES, Sent, labels, tenant};
 use crate::value::Value;
 
+/// Tenant, series and time of a sample.
+type Place = (u8, u8, Millis);
+
 /// An append that was not answered yet.
 struct Waiting {
     sent: Sent,
@@ -47,17 +50,21 @@ pub struct Account {
     digests: BTreeMap<(Offset, Offset), u64>,
     /// What the head of this life has come to.
     applied: Offset,
+    /// Below it clients were told what became of records.
+    told: Offset,
 }
 
 /// All partitions.
 #[derive(Default)]
 pub struct Ledger {
     accounts: Vec<Account>,
-    /// Heads let closed windows go: what they take then depends on what they have forgotten, so what
-    /// the model refuses may be there too, if it was sent.
+    /// Heads let closed windows go: what they take then depends on what they have forgotten, so they
+    /// are not compared with the model, but with what was said.
     is_forgetful: bool,
-    /// Values of all durable records, by tenant, series and time; kept for forgetful heads.
-    sent: BTreeMap<(u8, u8, Millis), Vec<Value>>,
+    /// With forgetful heads: the values that durable records have for a place.
+    sent: BTreeMap<Place, Vec<Value>>,
+    /// With forgetful heads: places of records of which it was said that all was taken.
+    taken: BTreeSet<Place>,
     /// Acknowledged records.
     pub acknowledged: u64,
     /// Appends that were refused.
@@ -87,7 +94,8 @@ impl Ledger {
             while let Some(answer) = self.accounts[p].next_answer() {
                 self.settle(p, answer, may_refuse, Some(process))?;
             }
-            self.accounts[p].compare_outcomes(p, self.is_forgetful)?;
+            let taken = self.is_forgetful.then_some(&mut self.taken);
+            self.accounts[p].compare_outcomes(p, taken)?;
         }
         Ok(())
     }
@@ -175,12 +183,16 @@ impl Ledger {
         before: Offset,
     ) -> Result<bool, String> {
         let account = &mut self.accounts[partition as usize];
-        account.trimmed = account.trimmed.max(before);
-        let checkpoint = Checkpoint { offset: account.trimmed, ..Checkpoint::default() };
+        if before < account.trimmed {
+            // An earlier life may have saved that one.
+            return Ok(false);
+        }
+        account.trimmed = before;
+        let checkpoint = Checkpoint { offset: before, ..Checkpoint::default() };
         let saved = Checkpoints::open(Arc::new(fs.clone()), HEAD_DIR.into())
             .is_ok_and(|checkpoints| checkpoints.save(partition, &checkpoint).is_ok());
         if saved {
-            let trimmed = process.log.trim(partition, account.trimmed);
+            let trimmed = process.log.trim(partition, before);
             trimmed.map_err(|e| format!("partition {partition}: trim below {before} failed: {e}"))?;
         }
         Ok(saved)
@@ -190,13 +202,12 @@ impl Ledger {
     pub fn applied(&mut self, partition: usize, next: Offset) -> Checked {
         let account = &mut self.accounts[partition];
         account.applied = next;
-        while account.folded.end < next {
+        if next > account.records.len() as Offset {
+            return Err(format!("partition {partition}: came to {next}, which was not answered"));
+        }
+        while !self.is_forgetful && account.folded.end < next {
             let offset = account.folded.end;
-            // What is applied is durable, its answer is there.
-            let Some(sent) = account.records.get(offset as usize) else {
-                return Err(format!("partition {partition}: record {offset} was applied and not answered"));
-            };
-            let verdict = account.fold.take(sent);
+            let verdict = account.fold.take(&account.records[offset as usize]);
             account.verdicts.insert(offset, verdict);
             account.folded.end += 1;
         }
@@ -239,14 +250,16 @@ impl Ledger {
         }
     }
 
-    /// Whether the heads are where they were before the last restart.
+    /// Whether the heads have come to everything of which something was said.
     fn is_complete(&self) -> bool {
-        !self.is_forgetful || self.accounts.iter().all(|a| a.applied >= a.folded.end)
+        !self.is_forgetful || self.accounts.iter().all(|a| a.applied >= a.told)
     }
 
-    /// The values a series may have, by time: one for each partition that took a sample.
+    /// The values a series has, by time: one for each partition that took a sample.
     fn candidates(&self, tenant: u8, series: u8, range: (Millis, Millis)) -> BTreeMap<Millis, Vec<&Value>> {
         let mut all: BTreeMap<Millis, Vec<&Value>> = BTreeMap::new();
+        let taken = self.taken.range((tenant, series, range.0)..=(tenant, series, range.1));
+        all.extend(taken.map(|place| (place.2, self.sent.get(place).into_iter().flatten().collect())));
         let folds = self.accounts.iter().flat_map(|a| a.fold.series(tenant));
         for (_, samples) in folds.filter(|(number, _)| *number == series) {
             for (t, value) in samples.range(range.0..=range.1) {
@@ -267,8 +280,26 @@ impl Ledger {
     }
 }
 
+impl Sent {
+    /// What a forgetful head may say, told what it said; notes what it has promised.
+    fn told(&self, said: &Verdict, taken: &mut BTreeSet<Place>) -> Option<Verdict> {
+        match (&self.content, said) {
+            (Content::Garbage, _) => Some(Verdict::Undecodable),
+            (_, Verdict::Undecodable) => None,
+            (Content::Settings(_), _) => Some(Verdict::Folded(0, None)),
+            (Content::Write(parts), Verdict::Folded(0, _)) => {
+                taken.extend(parts.iter().map(|part| (self.tenant, part.series, part.t)));
+                Some(said.clone())
+            }
+            (Content::Write(parts), Verdict::Folded(refused, _)) => {
+                (*refused as usize <= parts.len()).then(|| said.clone())
+            }
+        }
+    }
+}
+
 /// Adds what a record may put into series.
-fn note_values(all: &mut BTreeMap<(u8, u8, Millis), Vec<Value>>, sent: &Sent) {
+fn note_values(all: &mut BTreeMap<Place, Vec<Value>>, sent: &Sent) {
     if let Content::Write(parts) = &sent.content {
         for part in parts {
             all.entry((sent.tenant, part.series, part.t)).or_default().extend(variants(part.item));
@@ -302,11 +333,10 @@ impl Account {
     }
 
     /// Compares what the ingester said of records with what the model says.
-    fn compare_outcomes(&mut self, p: usize, is_forgetful: bool) -> Checked {
-        let folded = self.folded.end;
+    fn compare_outcomes(&mut self, p: usize, mut taken: Option<&mut BTreeSet<Place>>) -> Checked {
         while let Some(mut first) = self.asked.first_entry() {
             let offset = *first.key();
-            if offset >= folded {
+            if offset >= self.applied {
                 break;
             }
             let Some(outcome) = first.get_mut().now_or_never() else {
@@ -319,13 +349,16 @@ impl Account {
                 Err(AppliedError::Undecodable) => Verdict::Undecodable,
                 Err(e) => return Err(format!("partition {p}: outcome of record {offset}: {e}")),
             };
-            let want = self.verdicts.get(&offset);
-            let is_read = |verdict: &Verdict| *verdict != Verdict::Undecodable;
-            if want != Some(&said) && !(is_forgetful && want.is_some_and(is_read) && is_read(&said)) {
+            let want = match &mut taken {
+                Some(taken) => self.records[offset as usize].told(&said, taken),
+                None => self.verdicts.get(&offset).cloned(),
+            };
+            if want.as_ref() != Some(&said) {
                 return Err(format!(
                     "partition {p}: record {offset} came to {said:?}, the model says {want:?}"
                 ));
             }
+            self.told = offset + 1;
         }
         Ok(())
     }

@@ -98,14 +98,15 @@ fn owner(tenant: u8, series: u8, partitions: Partition) -> Partition {
 pub struct Traffic {
     /// What a client's clock says.
     pub now: Millis,
-    /// Whether settings limit series.
+    /// Whether settings limit series and forbid histograms.
     limits: bool,
     sent: u64,
     newest: [Millis; TENANTS as usize],
 }
 
 impl Traffic {
-    /// Starts at a fixed time. `limits` says whether settings limit series.
+    /// Starts at a fixed time. `limits` says whether settings limit
+    /// series and forbid histograms.
     pub fn new(limits: bool) -> Self {
         let now = 1_700_000_000_000;
         Self { now, limits, sent: 0, newest: [now; TENANTS as usize] }
@@ -134,7 +135,7 @@ impl Traffic {
             max_series: limit(dice),
             max_series_per_metric: limit(dice),
             max_exemplars: 0,
-            native_histograms: dice.below(8) != 0,
+            native_histograms: !limits || dice.below(8) != 0,
             max_metadata: 0,
             max_metadata_per_metric: 0,
             ignore_late_exemplars: false,

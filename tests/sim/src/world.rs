@@ -238,6 +238,9 @@ impl World {
                 true => self.traffic.garbage(0, 64),
                 false => self.traffic.record(&mut self.dice, partition, self.partitions),
             };
+            if self.plan.trace {
+                println!("       tenant {}: {:?}", sent.tenant, sent.content);
+            }
             self.ledger.append(process, partition, sent);
         }
         self.note(|| format!("append {count} to partition {partition}"), 2);
