@@ -19,6 +19,9 @@ pub struct Rule {
 /// range in parentheses.
 const FAULTS: &[&str] = &["unexpected error: interface conversion", "unexpected number of samples"];
 
+/// A note that 3.14 places at the first argument, later versions at the vector, as Norn does.
+const MISPLACED: &str = " has NaN observations, ";
+
 /// The first difference, oracle first.
 pub fn first(oracle: &Answer, norn: &Answer, rule: Rule) -> Option<String> {
     match (oracle, norn) {
@@ -137,7 +140,8 @@ fn same(x: &Value, y: &Value, tolerance: f64) -> bool {
 /// Beyond ten of a kind the reference names an arbitrary ten: then only how many there are counts.
 fn notes(x: &BTreeSet<String>, y: &BTreeSet<String>, positions: bool) -> Option<String> {
     let strip = |set: &BTreeSet<String>| -> BTreeSet<String> {
-        set.iter().map(|note| if positions { note.clone() } else { without_position(note) }).collect()
+        let has_position = |note: &str| positions && !note.contains(MISPLACED);
+        set.iter().map(|n| if has_position(n) { n.clone() } else { without_position(n) }).collect()
     };
     let (mut x, mut y) = (strip(x), strip(y));
     for kind in ["warning", "info"] {

@@ -215,12 +215,7 @@ impl Walk<'_> {
             }
         };
         let subject = format!("{tail}{}", for_metric(name));
-        // They point at the first argument, which only here is the vector.
-        let position = match (&self.plan.func, self.plan.arg_positions.first()) {
-            (BucketsFn::Quantiles(_), _) | (_, None) => self.plan.position,
-            (_, Some(first)) => *first,
-        };
-        self.q.notes.add(NoteKind::NanObservations, position, &subject);
+        self.q.notes.add(NoteKind::NanObservations, self.plan.position, &subject);
         value
     }
 
