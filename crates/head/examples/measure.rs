@@ -289,9 +289,9 @@ fn snapshot(mut writer: Writer, digest: u64) {
     let (before, mut bytes) = (rss(), 0);
     loop {
         let start = cpu();
-        let step = writer.step();
+        let piece = writer.next_piece();
         let captured = cpu() - start;
-        let Step::Snapshot(piece) = step else { break };
+        let Some(piece) = piece else { break };
         (capture, slowest) = (capture + captured, slowest.max(captured));
         let start = cpu();
         let part = encoder.encode(&piece).unwrap();

@@ -24,7 +24,6 @@ use crate::order;
 use crate::runs::{self, Run};
 use crate::series;
 use crate::shared::Shared;
-use crate::snapshot::Piece;
 use crate::storage::NOWHERE;
 use crate::window::{Window, WindowNo};
 
@@ -37,8 +36,6 @@ pub enum Step {
     More,
     /// The windows of the cut that was begun are complete.
     Cut(Cut),
-    /// A piece of the snapshot that was begun.
-    Snapshot(Box<Piece>),
 }
 
 /// How far a cut has come.

@@ -74,7 +74,7 @@ impl Writer {
         writer
     }
 
-    /// Begins a snapshot: [`Writer::step`] gives its pieces, for the encoder to turn into bytes.
+    /// Begins a snapshot: [`Writer::next_piece`] gives its pieces, for the encoder to turn into bytes.
     /// `None`: a cut or a snapshot is not finished yet.
     pub fn begin_snapshot(&mut self) -> Option<Encoder> {
         if !matches!(self.phase, Phase::Idle) {
@@ -95,13 +95,16 @@ impl Writer {
         }
     }
 
-    fn capture(&mut self, page: usize) -> Step {
+    /// The next piece of the snapshot that was begun, a bounded slice of work; `None` after the last
+    /// one.
+    pub fn next_piece(&mut self) -> Option<Box<Piece>> {
+        let Phase::Snapshot { page } = self.phase else { return None };
         let windows = Arc::clone(&self.folder.shared().windows.read());
         let mut piece = Piece::new(self.next, windows);
         let next = self.folder.capture(page, &mut piece);
         piece.is_last = next.is_none();
         self.phase = next.map_or(Phase::Idle, |page| Phase::Snapshot { page });
-        Step::Snapshot(Box::new(piece))
+        Some(Box::new(piece))
     }
 
     /// Folds a record; what was refused is added to `refused`. A record below
@@ -207,7 +210,7 @@ impl Writer {
             return Step::More;
         }
         match self.phase {
-            Phase::Idle | Phase::Given => Step::Idle,
+            Phase::Idle | Phase::Given | Phase::Snapshot { .. } => Step::Idle,
             Phase::Sweep { page, end, next_offset } => match self.folder.sweep(page, end) {
                 Some(page) => {
                     self.phase = Phase::Sweep { page, end, next_offset };
@@ -219,7 +222,6 @@ impl Writer {
                     Step::Cut(Cut::new(shared, windows.frozen().to_vec(), windows.epoch, next_offset))
                 }
             },
-            Phase::Snapshot { page } => self.capture(page),
             Phase::Collect(ref mut collect) => {
                 if collect.step(&mut self.folder) {
                     return Step::More;
@@ -244,11 +246,7 @@ impl Writer {
         self.folder.windows.release();
         let floor = self.folder.floor();
         self.accounts.values_mut().for_each(|account| account.forget(floor));
-        let states =
-            self.accounts.iter().map(|(tenant, account)| (tenant.clone(), Arc::clone(&account.state)));
-        let mut tenants: Vec<_> = states.collect();
-        tenants.sort_unstable_by_key(|(_, state)| state.number);
-        self.phase = Phase::Collect(Collect::new(tenants));
+        self.collect();
         for number in cut.numbers() {
             self.folder.flushed.retain(|(flushed, _)| *flushed != number);
             self.folder.flushed.push((number, cut.next_offset()));

@@ -99,3 +99,24 @@ fn a_full_disk_keeps_chunks_in_memory() {
     assert!(head.reader.memory().sealed_chunks <= SLAB);
     assert_eq!(head.writer.digest(), plain.writer.digest());
 }
+
+#[test]
+fn a_snapshot_is_whole_while_slabs_wait_to_be_written() {
+    let fs = MemoryFs::default();
+    let mut head = Head::new(stored(&fs, 0));
+    fill(&mut [&mut head], W0..W0 + 150_000);
+    // Full slabs wait: nothing was done between the records.
+    assert_eq!(head.reader.memory().chunk_files, 0);
+    let mut encoder = head.writer.begin_snapshot().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = head.writer.next_piece() {
+        bytes.extend_from_slice(encoder.encode(&piece).unwrap());
+    }
+    settle(&mut head);
+    assert!(head.reader.memory().chunk_files > 0);
+    let path = Path::new("/snapshot");
+    fs.put(path, bytes);
+    let file = norn_contract::fs::FileSystem::open(&fs, path, norn_contract::fs::OpenMode::Read).unwrap();
+    let (writer, _) = norn_head::load(stored(&fs, 0), &*file).unwrap();
+    assert_eq!(writer.digest(), head.writer.digest());
+}

@@ -118,12 +118,9 @@ fn snapshot(head: &mut Head, load: &mut Load) -> (Vec<u8>, Offset) {
     assert!(head.writer.begin_snapshot().is_none());
     assert!(!head.writer.begin_cut(Millis::MAX));
     let mut bytes = Vec::new();
-    loop {
-        match head.writer.step() {
-            Step::Snapshot(piece) => bytes.extend_from_slice(encoder.encode(&piece).unwrap()),
-            Step::Idle => break,
-            step => panic!("{step:?}"),
-        }
+    while let Some(piece) = head.writer.next_piece() {
+        bytes.extend_from_slice(encoder.encode(&piece).unwrap());
+        assert!(matches!(head.writer.step(), Step::Idle), "nothing else is done meanwhile");
         for _ in 0..load.dice.below(4) {
             let new = load.dice.below(3) * 100;
             load.next(new);
@@ -202,7 +199,7 @@ fn keeps_metadata_and_exemplars() {
         b.metadata("m", norn_model::metadata::MetricType::Counter, "help", "seconds");
     });
     let mut encoder = head.writer.begin_snapshot().unwrap();
-    let Step::Snapshot(piece) = head.writer.step() else { panic!("one piece") };
+    let Some(piece) = head.writer.next_piece() else { panic!("one piece") };
     let bytes = encoder.encode(&piece).unwrap().to_vec();
     let again = restore(&Options::default(), &bytes).unwrap();
     assert_eq!(again.tenant("t").exemplars(), head.tenant("t").exemplars());
@@ -220,7 +217,7 @@ fn keeps_metadata_and_exemplars() {
 fn an_empty_head_and_abandoned_snapshots() {
     let mut head = Head::new(Options::default());
     let mut encoder = head.writer.begin_snapshot().unwrap();
-    let Step::Snapshot(piece) = head.writer.step() else { panic!("one piece") };
+    let Some(piece) = head.writer.next_piece() else { panic!("one piece") };
     let bytes = encoder.encode(&piece).unwrap().to_vec();
     assert_eq!(restore(&Options::default(), &bytes).unwrap().writer.next_offset(), 0);
     assert!(head.writer.begin_snapshot().is_some());
@@ -263,7 +260,7 @@ fn snapshot_with(head: &mut Head, between: impl FnOnce(&mut Head)) -> Vec<u8> {
     let mut encoder = head.writer.begin_snapshot().unwrap();
     between(head);
     let mut bytes = Vec::new();
-    while let Step::Snapshot(piece) = head.writer.step() {
+    while let Some(piece) = head.writer.next_piece() {
         bytes.extend_from_slice(encoder.encode(&piece).unwrap());
     }
     bytes

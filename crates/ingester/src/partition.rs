@@ -98,7 +98,7 @@ pub struct Worker {
     pub batch: Vec<(Offset, Record)>,
     /// What the head shall do once nothing is left to do of the cut before.
     pub wish: Option<Wish>,
-    /// Whether a snapshot is under way: then the head's own work waits for the next piece.
+    /// Whether a snapshot is under way: then the next piece is soon asked for.
     pub is_saving: bool,
     /// Where a snapshot is left at the end.
     pub snapshots: Snapshots,
@@ -210,22 +210,14 @@ impl Worker {
     }
 
     fn next_piece(&mut self) {
-        let piece = match self.head.step() {
-            Step::Snapshot(piece) => Some(piece),
-            _ => None,
-        };
+        let piece = self.head.next_piece();
         self.is_saving = piece.is_some();
         self.answer(Answer::Saved(Saved::Piece(piece)));
     }
 
     /// One slice of what waits in the head. Says whether more does.
     fn work(&mut self) -> bool {
-        if self.is_saving {
-            return false;
-        }
         match self.head.step() {
-            // Pieces are made when they are asked for.
-            Step::Snapshot(_) => false,
             Step::Idle => self.fulfil(),
             Step::More => true,
             Step::Cut(cut) => {

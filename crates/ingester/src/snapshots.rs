@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use norn_contract::fs::{File, FileSystem, OpenMode};
 use norn_contract::log::{Offset, Partition};
-use norn_head::{Checkpoint, Reader, SnapshotEncoder, SnapshotError, SnapshotPiece, Step, Writer};
+use norn_head::{Checkpoint, Reader, SnapshotEncoder, SnapshotError, SnapshotPiece, Writer};
 
 /// The snapshots of all partitions.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Snapshots {
     pub(crate) fn save(&self, partition: Partition, head: &mut Writer) -> Result<(), SnapshotError> {
         let Some(encoder) = head.begin_snapshot() else { return Ok(()) };
         let mut unfinished = self.begin(partition, encoder)?;
-        while let Step::Snapshot(piece) = head.step() {
+        while let Some(piece) = head.next_piece() {
             unfinished.add(&piece)?;
         }
         unfinished.finish()

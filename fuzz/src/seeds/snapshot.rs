@@ -1,7 +1,6 @@
 //! Snapshots of heads.
 
 use norn_contract::log::{Record, RecordKind};
-use norn_head::Step;
 use norn_model::metadata::MetricType;
 use norn_model::rejection::Refused;
 use norn_model::tenant::Tenant;
@@ -55,7 +54,7 @@ fn snapshot(flags: u8, records: &[Record]) -> Vec<u8> {
     }
     let Some(mut encoder) = writer.begin_snapshot() else { panic!("nothing else was begun") };
     let mut out = vec![flags];
-    while let Step::Snapshot(piece) = writer.step() {
+    while let Some(piece) = writer.next_piece() {
         let Ok(bytes) = encoder.encode(&piece) else { panic!("everything is in memory") };
         out.extend_from_slice(bytes);
     }

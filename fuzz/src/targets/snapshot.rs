@@ -60,7 +60,7 @@ pub fn target(data: &[u8]) {
     assert!(reader.memory().total() > 0);
     let Some(mut encoder) = writer.begin_snapshot() else { panic!("nothing is left to finish") };
     let mut again = Vec::new();
-    while let Step::Snapshot(piece) = writer.step() {
+    while let Some(piece) = writer.next_piece() {
         let Ok(bytes) = encoder.encode(&piece) else { return };
         again.extend_from_slice(bytes);
     }
